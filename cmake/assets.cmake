@@ -1,0 +1,1 @@
+# Files that the binary serves itself, embedded at build time.

@@ -1,0 +1,44 @@
+/*
+ * A request and a response as every HTTP version has them (RFC 9110). Plain structs of slices.
+ */
+#ifndef HTTP_MESSAGE_H
+#define HTTP_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+
+struct http_field {
+    struct slice name; /* as it came; compare without case */
+    struct slice value; /* without leading and trailing white space */
+};
+
+#define HTTP_LENGTH_UNKNOWN UINT64_MAX
+
+struct http_request {
+    struct slice method;  /* "GET"; case-sensitive */
+    struct slice target;  /* as it came */
+    struct slice path;    /* of the target, without the query; not decoded */
+    struct slice query;   /* without '?' */
+    struct http_field *fields;
+    size_t field_count;
+    uint64_t content_length; /* HTTP_LENGTH_UNKNOWN for chunked bodies; 0 without a body */
+    bool expect_continue;    /* Expect: 100-continue (RFC 9110 section 10.1.1) */
+};
+
+/* The first field with this name, or {NULL, 0}. */
+struct slice http_request_field(const struct http_request *request, struct slice name);
+
+struct http_response {
+    int status;
+    const struct http_field *fields; /* beside Date, Content-Length and Connection */
+    size_t field_count;
+    uint64_t content_length; /* of the body that follows, or of what HEAD stands for */
+};
+
+/* "OK", "Not Found", ...; "" when unknown. Static (RFC 9110 section 15). */
+const char *http_reason(int status);
+
+#endif
