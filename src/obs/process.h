@@ -1,0 +1,12 @@
+/*
+ * The process as the kernel sees it, for the process_* metrics.
+ */
+#ifndef OBS_PROCESS_H
+#define OBS_PROCESS_H
+
+#include "obs/metrics.h"
+
+/* Sets the process_* gauges and the allocation counter. Reads /proc; what it cannot read stays. */
+void process_measure(struct metrics *metrics);
+
+#endif

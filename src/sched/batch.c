@@ -1,0 +1,253 @@
+/*
+ * Choosing, gathering, running and scattering. Gathered inputs are copies (rows must be contiguous
+ * for the runtime); scattered tensors are views on the run's own output buffers.
+ */
+#include "sched/batch.h"
+
+#include <string.h>
+
+#include "base/check.h"
+
+static bool tensors_fit(const struct tensor *a, const struct tensor *b)
+{
+    if (a->dtype != b->dtype || a->rank != b->rank) {
+        return false;
+    }
+    for (unsigned i = 1; i < a->rank; i++) {
+        if (a->dims[i] != b->dims[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool batch_fits(const struct batch_target *target, const struct job *a, const struct job *b)
+{
+    for (size_t i = 0; i < target->input_count; i++) {
+        if (!tensors_fit(&a->inputs[i], &b->inputs[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A job can be part of a shared run when every input has the job's rows as its first dimension. */
+static bool has_plain_rows(const struct batch_target *target, const struct job *job)
+{
+    for (size_t i = 0; i < target->input_count; i++) {
+        const struct tensor *input = &job->inputs[i];
+        if (input->dtype == DTYPE_NONE || input->rank == 0 || input->dims[0] != job->rows) {
+            return false;
+        }
+    }
+    return job->rows > 0;
+}
+
+struct job *batch_take(const struct batch_target *target, struct job **queue)
+{
+    struct job *first = *queue;
+    CHECK(first != NULL);
+    *queue = first->next;
+    first->next = NULL;
+    if (!target->batchable || !has_plain_rows(target, first)) {
+        return first;
+    }
+    int64_t rows = first->rows;
+    struct job **taken_end = &first->next;
+    for (struct job **at = queue; *at != NULL;) {
+        struct job *job = *at;
+        if (rows >= target->max_rows || job->rows > target->max_rows - rows ||
+            !has_plain_rows(target, job) || !batch_fits(target, first, job)) {
+            at = &job->next;
+            continue;
+        }
+        *at = job->next;
+        job->next = NULL;
+        *taken_end = job;
+        taken_end = &job->next;
+        rows += job->rows;
+    }
+    return first;
+}
+
+static int run_backend(const struct batch_target *target, const struct tensor *inputs,
+                       struct arena *arena, struct value *values, struct error *error)
+{
+    return target->backend->run(target->model, inputs, target->wanted, target->wanted_count, arena,
+                                values, error);
+}
+
+static void run_alone(const struct batch_target *target, struct job *job,
+                      struct batch_report *report)
+{
+    job->shared_by = 1;
+    job->status = (enum error_code)run_backend(target, job->inputs, job->arena, job->values,
+                                               &job->error);
+    report->runs++;
+}
+
+/* The rows of input `i` of all jobs, one behind the other, in a tensor of their own. */
+static int gather_input(const struct job *jobs, size_t i, int64_t rows, struct tensor *ret_tensor,
+                        struct error *error)
+{
+    const struct tensor *first = &jobs->inputs[i];
+    int64_t dims[TENSOR_MAX_RANK];
+    memcpy(dims, first->dims, sizeof(dims));
+    dims[0] = rows;
+    int status = tensor_new(first->dtype, first->rank, dims, ret_tensor, error);
+    if (status != ERR_OK) {
+        return status;
+    }
+    char *at = ret_tensor->at;
+    for (const struct job *job = jobs; job != NULL; job = job->next) {
+        size_t size_bytes = tensor_bytes(&job->inputs[i]);
+        if (size_bytes > 0) {
+            memcpy(at, job->inputs[i].at, size_bytes);
+        }
+        at += size_bytes;
+    }
+    return ERR_OK;
+}
+
+/* The strings' bytes stay with the jobs' own buffers, which outlive the run. */
+static int gather(const struct batch_target *target, const struct job *jobs, int64_t rows,
+                  struct tensor *inputs, struct error *error)
+{
+    for (size_t i = 0; i < target->input_count; i++) {
+        int status = gather_input(jobs, i, rows, &inputs[i], error);
+        if (status != ERR_OK) {
+            return status;
+        }
+    }
+    return ERR_OK;
+}
+
+static bool splits_by_rows(const struct value *value, int64_t rows)
+{
+    switch (value->kind) {
+    case VALUE_TENSOR:
+        return value->tensor.rank >= 1 && value->tensor.dims[0] == rows;
+    case VALUE_SEQUENCE:
+        return value->item_count == (size_t)rows;
+    case VALUE_MAP:
+    case VALUE_NONE:
+        break;
+    }
+    return false;
+}
+
+/* A job's rows of one shared value. Items of a sequence move to the job that owns their row. */
+static struct value take_rows(struct value *shared, int64_t first, int64_t rows)
+{
+    if (shared->kind == VALUE_TENSOR) {
+        return (struct value){.kind = VALUE_TENSOR,
+                              .tensor = tensor_row_view(&shared->tensor, first, rows)};
+    }
+    return (struct value){.kind = VALUE_SEQUENCE,
+                          .items = shared->items + first,
+                          .item_count = (size_t)rows};
+}
+
+/* The item structs live in the run's arena: each job gets copies in its own, which lasts longer. */
+static int own_items(struct value *value, struct arena *arena)
+{
+    if (value->kind != VALUE_SEQUENCE) {
+        return ERR_OK;
+    }
+    struct value *items = arena_alloc(arena, value->item_count * sizeof(items[0]));
+    if (items == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    memcpy(items, value->items, value->item_count * sizeof(items[0]));
+    value->items = items;
+    return ERR_OK;
+}
+
+/* Ends what scatter left in the shared values: all tensors, and the items that were not moved. */
+static void end_shared(struct value *shared, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        value_done(&shared[i]);
+    }
+}
+
+static void scatter_to(const struct batch_target *target, struct value *shared, struct job *job,
+                       int64_t first)
+{
+    job->status = ERR_OK;
+    for (size_t i = 0; i < target->wanted_count; i++) {
+        job->values[i] = take_rows(&shared[i], first, job->rows);
+    }
+    for (size_t i = 0; i < target->wanted_count && job->status == ERR_OK; i++) {
+        job->status = (enum error_code)own_items(&job->values[i], job->arena);
+    }
+    if (job->status != ERR_OK) {
+        error_set(&job->error, ERR_NO_MEMORY, "no memory for the values of a request");
+    }
+    for (size_t i = 0; i < target->wanted_count; i++) {
+        if (job->status != ERR_OK && job->values[i].kind == VALUE_TENSOR) {
+            tensor_done(&job->values[i].tensor);
+        } else if (job->status == ERR_OK && shared[i].kind == VALUE_SEQUENCE) {
+            /* Moved out: the shared sequence must not end them too. */
+            memset(shared[i].items + first, 0, (size_t)job->rows * sizeof(struct value));
+        }
+    }
+}
+
+static bool scatter(const struct batch_target *target, struct value *shared, struct job *jobs,
+                    int64_t rows)
+{
+    bool splits = true;
+    for (size_t i = 0; i < target->wanted_count; i++) {
+        splits = splits && splits_by_rows(&shared[i], rows);
+    }
+    int64_t first = 0;
+    for (struct job *job = jobs; splits && job != NULL; job = job->next) {
+        scatter_to(target, shared, job, first);
+        first += job->rows;
+    }
+    CHECK(!splits || first == rows);
+    end_shared(shared, target->wanted_count);
+    return splits;
+}
+
+/* True when the shared run gave every job its rows. */
+static bool run_shared(const struct batch_target *target, struct job *jobs, int64_t rows,
+                       struct arena *arena, struct batch_report *report)
+{
+    struct error error;
+    struct tensor *inputs = arena_zalloc(arena, target->input_count, sizeof(inputs[0]));
+    struct value *values = arena_zalloc(arena, target->wanted_count, sizeof(values[0]));
+    if (inputs == NULL || values == NULL) {
+        return false;
+    }
+    bool done = false;
+    if (gather(target, jobs, rows, inputs, &error) == ERR_OK) {
+        report->runs++;
+        done = run_backend(target, inputs, arena, values, &error) == ERR_OK &&
+               scatter(target, values, jobs, rows);
+    }
+    for (size_t i = 0; i < target->input_count; i++) {
+        tensor_done(&inputs[i]);
+    }
+    return done;
+}
+
+void batch_run(const struct batch_target *target, struct job *jobs, struct arena *arena,
+               struct batch_report *report)
+{
+    *report = (struct batch_report){0};
+    for (struct job *job = jobs; job != NULL; job = job->next) {
+        report->jobs++;
+        report->rows += job->rows;
+    }
+    if (report->jobs > 1 && run_shared(target, jobs, report->rows, arena, report)) {
+        for (struct job *job = jobs; job != NULL; job = job->next) {
+            job->shared_by = report->jobs;
+        }
+        return;
+    }
+    for (struct job *job = jobs; job != NULL; job = job->next) {
+        run_alone(target, job, report);
+    }
+}
