@@ -1,0 +1,90 @@
+# The front door: `make help`. Every target sets up what it needs; nothing is done twice.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+MODEL ?= examples/models/iris_logistic_regression
+PORT ?= 8080
+FUZZ_SECONDS ?= 20
+PYTEST_ARGS ?=
+
+.PHONY: help run demo build test test-unit test-integration test-e2e dev clang asan tsan fuzz \
+        lint tidy format setup lock ci clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z][a-z0-9 -]*:.*## / { n = split($$1, names, " "); \
+	    for (i = 1; i <= n; i++) printf "  %-18s %s\n", names[i], $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  PORT=$(PORT)  MODEL=$(MODEL)"
+	@echo "  FUZZ_SECONDS=$(FUZZ_SECONDS)  PYTEST_ARGS=$(PYTEST_ARGS)"
+
+run: build ## set up, build, serve MODEL on PORT (Ctrl-C stops it)
+	@PORT=$(PORT) exec build/onnxd serve $(MODEL)
+
+demo: build ## start the server, send three requests with curl, stop it
+	@scripts/setup demo
+	@scripts/demo.sh
+
+build: ## set up, build the program: build/onnxd
+	@scripts/setup run
+	@scripts/build release program
+
+test: ## set up, build, run all tests: unit, integration, end-to-end
+	@scripts/setup test
+	@scripts/build release
+	@scripts/run-tests release unit integration e2e -- $(PYTEST_ARGS)
+
+test-unit test-integration test-e2e: test-%: ## one suite alone
+	@scripts/setup test
+	@scripts/build release
+	@scripts/run-tests release $* -- $(PYTEST_ARGS)
+
+dev: ## build with gcc -Og, warnings are errors: build-dev/
+	@scripts/setup test
+	@scripts/build dev
+
+clang: ## build with clang, warnings are errors: build-clang/
+	@scripts/setup ci
+	@scripts/build clang
+
+asan: ## all tests under AddressSanitizer and UBSan
+	@scripts/setup ci
+	@scripts/build asan
+	@scripts/run-tests asan unit integration e2e -- $(PYTEST_ARGS)
+
+tsan: ## unit tests and fake-backend tests under ThreadSanitizer
+	@scripts/setup ci
+	@scripts/build tsan
+	@scripts/run-tests tsan unit integration e2e -- -m fake_backend $(PYTEST_ARGS)
+
+fuzz: ## fuzz every target for FUZZ_SECONDS
+	@scripts/setup ci
+	@scripts/build fuzz
+	@scripts/fuzz $(FUZZ_SECONDS)
+
+lint: ## the source checks: format, layers, banned functions, headers, text
+	@scripts/setup test
+	@scripts/lint
+
+tidy: ## clang-tidy with the checks of .clang-tidy
+	@scripts/setup ci
+	@scripts/build clang
+	@scripts/check-tidy
+
+format: ## format all C source in place
+	@scripts/setup test
+	@git ls-files -z '*.c' '*.h' | xargs -0 .venv/bin/clang-format -i
+
+setup: ## set up all that building, testing and checking need
+	@scripts/setup ci
+
+lock: ## refresh the lock files: deps.lock and requirements/*.txt
+	@scripts/lock
+
+ci: ## everything CI runs
+	@CI=true bash .ci/run </dev/null
+
+clean: ## remove the builds
+	rm -rf build build-*/
+
+distclean: clean ## remove the builds and everything set-up made
+	rm -rf .deps .deps.* .venv .venv.*
