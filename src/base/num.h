@@ -11,12 +11,12 @@
 
 #include "base/slice.h"
 
-/* Enough room for any number printed here. */
-#define NUM_TEXT_MAX 32
+/* Room for any number printed here: at most 24 bytes of text, stored in larger blocks. */
+#define NUM_TEXT_MAX 48
 
 enum num_kind {
     NUM_NONE, /* not a number */
-    NUM_I64,  /* an integer that fits int64_t */
+    NUM_I64,  /* an integer that fits int64_t, but not "-0": its sign is worth keeping */
     NUM_U64,  /* a positive integer that fits uint64_t only */
     NUM_F64,  /* everything else: fractions, exponents, larger integers, nan, inf */
 };
