@@ -86,13 +86,14 @@ size_t bytes_room(const struct bytes *bytes)
 
 int bytes_put(struct bytes *bytes, struct slice more)
 {
+    if (more.len == 0) {
+        return ERR_OK; /* a queue that has allocated nothing has no place to point at */
+    }
     char *at = bytes_reserve(bytes, more.len);
     if (at == NULL) {
         return ERR_NO_MEMORY;
     }
-    if (more.len > 0) {
-        memcpy(at, more.ptr, more.len);
-    }
+    memcpy(at, more.ptr, more.len);
     bytes->tail += more.len;
     return ERR_OK;
 }
