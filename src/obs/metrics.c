@@ -154,6 +154,7 @@ struct metrics {
     unsigned shard_count;
     struct metrics_shard *shards[SHARDS_MAX];
     _Atomic uint64_t gauges[METRIC_COUNT]; /* and counters kept elsewhere, set before a scrape */
+    _Atomic uint64_t reloads[RELOAD_COUNT];
 };
 
 static unsigned series_count(const struct definition *definition)
@@ -265,11 +266,23 @@ void metrics_set(struct metrics *metrics, enum metric metric, uint64_t value)
     atomic_store_explicit(&metrics->gauges[metric], value, memory_order_relaxed);
 }
 
+void metrics_count_reload(struct metrics *metrics, enum metric_reload result)
+{
+    atomic_fetch_add_explicit(&metrics->reloads[result], 1, memory_order_relaxed);
+}
+
+/* What no shard holds. */
+static uint64_t shared_total(const struct metrics *metrics, enum metric metric, unsigned offset)
+{
+    if (metric == METRIC_RELOADS) {
+        return atomic_load_explicit(&metrics->reloads[offset], memory_order_relaxed);
+    }
+    return offset == 0 ? atomic_load_explicit(&metrics->gauges[metric], memory_order_relaxed) : 0;
+}
+
 static uint64_t total(const struct metrics *metrics, enum metric metric, unsigned offset)
 {
-    uint64_t sum = offset == 0 ? atomic_load_explicit(&metrics->gauges[metric],
-                                                      memory_order_relaxed)
-                               : 0;
+    uint64_t sum = shared_total(metrics, metric, offset);
     for (unsigned i = 0; i < metrics->shard_count; i++) {
         sum += atomic_load_explicit(&metrics->shards[i]->cells[metrics->first_cell[metric] + offset],
                                     memory_order_relaxed);

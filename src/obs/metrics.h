@@ -100,6 +100,8 @@ void metrics_observe(struct metrics_shard *shard, enum metric metric, unsigned s
                      uint64_t value);
 /* Gauges belong to the process: set from any thread. */
 void metrics_set(struct metrics *metrics, enum metric metric, uint64_t value);
+/* Counts a reload: rare, so it needs no shard. Any thread. */
+void metrics_count_reload(struct metrics *metrics, enum metric_reload result);
 
 /*
  * Appends everything in the Prometheus text format 0.0.4. Series that were never touched are left

@@ -1,0 +1,297 @@
+/* Batching: who shares a run, whose rows come back, and who is harmed by a failing neighbour. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "sched/batch.h"
+#include "unit_tests/testing.h"
+
+/* A backend that doubles every number, fails on a negative one and can answer a row too many. */
+struct double_model {
+    unsigned runs;
+    int64_t extra_rows;
+    bool as_sequence;
+};
+
+static int double_tensor(const struct tensor *input, int64_t rows, struct value *ret_value)
+{
+    int64_t dims[2] = {rows, input->dims[1]};
+    struct tensor output;
+    int status = tensor_new(DTYPE_F32, 2, dims, &output, NULL);
+    if (status == ERR_OK) {
+        const float *from = input->at;
+        float *to = output.at;
+        for (int64_t i = 0; i < rows * dims[1]; i++) {
+            to[i] = i < tensor_elements(input) ? 2 * from[i] : 0;
+        }
+        *ret_value = (struct value){.kind = VALUE_TENSOR, .tensor = output};
+    }
+    return status;
+}
+
+/* One item a row, each the row's own tensor. */
+static int double_rows(const struct tensor *input, struct arena *arena, struct value *ret_value)
+{
+    int64_t rows = input->dims[0];
+    struct value *items = arena_zalloc(arena, (size_t)rows, sizeof(items[0]));
+    for (int64_t i = 0; i < rows; i++) {
+        struct tensor row = tensor_row_view(input, i, 1);
+        int status = double_tensor(&row, 1, &items[i]);
+        tensor_done(&row);
+        if (status != ERR_OK) {
+            return status;
+        }
+    }
+    *ret_value = (struct value){
+        .kind = VALUE_SEQUENCE, .items = items, .item_count = (size_t)rows};
+    return ERR_OK;
+}
+
+static int double_run(struct backend_model *model, const struct tensor *inputs,
+                      const size_t *wanted, size_t wanted_count, struct arena *arena,
+                      struct value *values, struct error *error)
+{
+    (void)wanted;
+    struct double_model *state = (struct double_model *)(void *)model;
+    assert_int_equal(wanted_count, 1);
+    state->runs++;
+    for (int64_t i = 0; i < tensor_elements(inputs); i++) {
+        if (((const float *)inputs->at)[i] < 0) {
+            return error_set(error, ERR_INVALID, "a negative number");
+        }
+    }
+    if (state->as_sequence) {
+        return double_rows(inputs, arena, values);
+    }
+    return double_tensor(inputs, inputs->dims[0] + state->extra_rows, values);
+}
+
+static const struct backend double_backend = {.name = "double", .run = double_run};
+static const size_t first_output[] = {0};
+
+static struct batch_target target_of(struct double_model *model)
+{
+    return (struct batch_target){.backend = &double_backend,
+                                 .model = (struct backend_model *)(void *)model,
+                                 .input_count = 1,
+                                 .wanted = first_output,
+                                 .wanted_count = 1,
+                                 .batchable = true,
+                                 .max_rows = 4};
+}
+
+struct request {
+    struct job job;
+    struct tensor input;
+    struct value value;
+    struct arena arena;
+};
+
+static void make_request(struct request *request, int64_t rows, int64_t columns, float first)
+{
+    int64_t dims[2] = {rows, columns};
+    memset(request, 0, sizeof(*request));
+    assert_int_equal(tensor_new(DTYPE_F32, 2, dims, &request->input, NULL), ERR_OK);
+    for (int64_t i = 0; i < rows * columns; i++) {
+        ((float *)request->input.at)[i] = first + (float)i;
+    }
+    arena_init(&request->arena, 1024, 1 << 20);
+    request->job.inputs = &request->input;
+    request->job.rows = rows;
+    request->job.arena = &request->arena;
+    request->job.values = &request->value;
+}
+
+static void end_request(struct request *request)
+{
+    if (request->job.status == ERR_OK) {
+        value_done(&request->value);
+    }
+    tensor_done(&request->input);
+    arena_done(&request->arena);
+}
+
+static struct job *chain(struct request *requests, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        requests[i].job.next = i + 1 < count ? &requests[i + 1].job : NULL;
+    }
+    return &requests[0].job;
+}
+
+static void assert_doubled(const struct tensor *answer, const struct tensor *input)
+{
+    assert_int_equal(answer->dims[0], input->dims[0]);
+    for (int64_t i = 0; i < tensor_elements(input); i++) {
+        assert_true(((const float *)answer->at)[i] == 2 * ((const float *)input->at)[i]);
+    }
+}
+
+static unsigned length_of(const struct job *jobs)
+{
+    unsigned length = 0;
+    for (; jobs != NULL; jobs = jobs->next) {
+        length++;
+    }
+    return length;
+}
+
+/* rows x columns of each waiting job, and how many of them the first batch takes. */
+static void takes_what_fits(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t shapes[4][2];
+        bool batchable;
+        unsigned taken;
+        unsigned left;
+    } cases[] = {
+        {{{1, 3}, {1, 3}, {1, 3}, {1, 3}}, true, 4, 0},
+        {{{1, 3}, {1, 3}, {1, 3}, {1, 3}}, false, 1, 3},
+        {{{2, 3}, {3, 3}, {2, 3}, {1, 3}}, true, 2, 2}, /* 2 + 2: the 3 in between waits */
+        {{{9, 3}, {1, 3}, {1, 3}, {1, 3}}, true, 1, 3}, /* larger than the maximum: alone */
+        {{{1, 3}, {1, 4}, {1, 3}, {1, 4}}, true, 2, 2}, /* another shape waits */
+        {{{0, 3}, {1, 3}, {1, 3}, {1, 3}}, true, 1, 3}, /* no rows: alone */
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct double_model model = {0};
+        struct batch_target target = target_of(&model);
+        target.batchable = cases[i].batchable;
+        struct request requests[4];
+        for (size_t j = 0; j < 4; j++) {
+            make_request(&requests[j], cases[i].shapes[j][0], cases[i].shapes[j][1], 1);
+        }
+        struct job *queue = chain(requests, 4);
+        struct job *taken = batch_take(&target, &queue);
+        assert_ptr_equal(taken, &requests[0].job);
+        assert_int_equal(length_of(taken), cases[i].taken);
+        assert_int_equal(length_of(queue), cases[i].left);
+        for (size_t j = 0; j < 4; j++) {
+            requests[j].job.status = ERR_INTERNAL; /* never ran: no values to end */
+            end_request(&requests[j]);
+        }
+    }
+}
+
+static void gives_each_its_own_rows(void **state)
+{
+    (void)state;
+    for (int as_sequence = 0; as_sequence < 2; as_sequence++) {
+        struct double_model model = {.as_sequence = as_sequence};
+        struct batch_target target = target_of(&model);
+        struct request requests[3];
+        make_request(&requests[0], 1, 2, 10);
+        make_request(&requests[1], 2, 2, 20);
+        make_request(&requests[2], 1, 2, 30);
+        struct arena scratch;
+        arena_init(&scratch, 1024, 1 << 20);
+        struct batch_report report;
+        batch_run(&target, chain(requests, 3), &scratch, &report);
+        assert_int_equal(report.runs, 1);
+        assert_int_equal(report.jobs, 3);
+        assert_int_equal(report.rows, 4);
+        arena_done(&scratch); /* the answers must not need it */
+        for (size_t i = 0; i < 3; i++) {
+            assert_int_equal(requests[i].job.status, ERR_OK);
+            assert_int_equal(requests[i].job.shared_by, 3);
+            assert_int_equal(value_rows(&requests[i].value), requests[i].job.rows);
+            if (!as_sequence) {
+                assert_doubled(&requests[i].value.tensor, &requests[i].input);
+            } else {
+                struct tensor row = tensor_row_view(&requests[i].input, 0, 1);
+                assert_doubled(&requests[i].value.items[0].tensor, &row);
+                tensor_done(&row);
+            }
+            end_request(&requests[i]);
+        }
+    }
+}
+
+static void only_the_guilty_fails(void **state)
+{
+    (void)state;
+    struct double_model model = {0};
+    struct batch_target target = target_of(&model);
+    struct request requests[3];
+    make_request(&requests[0], 1, 2, 1);
+    make_request(&requests[1], 1, 2, -5);
+    make_request(&requests[2], 1, 2, 3);
+    struct arena scratch;
+    arena_init(&scratch, 1024, 1 << 20);
+    struct batch_report report;
+    batch_run(&target, chain(requests, 3), &scratch, &report);
+    assert_int_equal(report.runs, 4); /* one together, then each alone */
+    assert_int_equal(requests[0].job.status, ERR_OK);
+    assert_int_equal(requests[1].job.status, ERR_INVALID);
+    assert_string_equal(requests[1].job.error.text, "a negative number");
+    assert_int_equal(requests[2].job.status, ERR_OK);
+    assert_doubled(&requests[2].value.tensor, &requests[2].input);
+    for (size_t i = 0; i < 3; i++) {
+        end_request(&requests[i]);
+    }
+    arena_done(&scratch);
+}
+
+static void a_wrong_row_count_is_not_shared(void **state)
+{
+    (void)state;
+    struct double_model model = {.extra_rows = 1};
+    struct batch_target target = target_of(&model);
+    struct request requests[2];
+    make_request(&requests[0], 1, 2, 1);
+    make_request(&requests[1], 1, 2, 5);
+    struct arena scratch;
+    arena_init(&scratch, 1024, 1 << 20);
+    struct batch_report report;
+    batch_run(&target, chain(requests, 2), &scratch, &report);
+    assert_int_equal(report.runs, 3);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(requests[i].job.status, ERR_OK);
+        assert_int_equal(requests[i].job.shared_by, 1);
+        assert_int_equal(requests[i].value.tensor.dims[0], 2); /* its own answer, whole */
+        end_request(&requests[i]);
+    }
+    arena_done(&scratch);
+}
+
+/* Without memory at any point: no leak, no crash, and each job either answered or failed. */
+static void survives_every_failed_allocation(void **state)
+{
+    (void)state;
+    for (uint64_t nth = 1;; nth++) {
+        struct double_model model = {.as_sequence = nth % 2 == 0};
+        struct batch_target target = target_of(&model);
+        struct request requests[2];
+        make_request(&requests[0], 1, 700, 1);
+        make_request(&requests[1], 2, 700, 5);
+        struct arena scratch;
+        arena_init(&scratch, 1024, 1 << 20);
+        struct batch_report report;
+        uint64_t before = mem_allocations();
+        mem_fail_nth(nth);
+        batch_run(&target, chain(requests, 2), &scratch, &report);
+        mem_fail_nth(0);
+        bool reached = mem_allocations() - before >= nth;
+        for (size_t i = 0; i < 2; i++) {
+            assert_true(requests[i].job.status == ERR_OK ||
+                        requests[i].job.status == ERR_NO_MEMORY);
+            end_request(&requests[i]);
+        }
+        arena_done(&scratch);
+        buffer_recycler_done();
+        if (!reached) {
+            break;
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(takes_what_fits),
+        cmocka_unit_test(gives_each_its_own_rows),
+        cmocka_unit_test(only_the_guilty_fails),
+        cmocka_unit_test(a_wrong_row_count_is_not_shared),
+        cmocka_unit_test(survives_every_failed_allocation),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
