@@ -29,7 +29,8 @@ static void cut_to_character(char *text, size_t len)
     }
 }
 
-static void put_text(char *text, size_t size, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void put_text(char *text, size_t size,
+                                                           const char *format, va_list args)
 {
     int wanted = vsnprintf(text, size, format, args);
     if (wanted < 0) {
