@@ -1,0 +1,182 @@
+/* The inline queue: order, sharing, and jobs that are dropped before they run. */
+#include <string.h>
+
+#include "sched/inline.h"
+#include "unit_tests/testing.h"
+
+static uint64_t fake_now_ns;
+static unsigned backend_runs;
+
+static uint64_t fake_clock(void)
+{
+    return fake_now_ns;
+}
+
+/* Answers with its input and takes 1000 ns. */
+static int echo_run(struct backend_model *model, const struct tensor *inputs, const size_t *wanted,
+                    size_t wanted_count, struct arena *arena, struct value *values,
+                    struct error *error)
+{
+    (void)model, (void)wanted, (void)wanted_count, (void)arena, (void)error;
+    backend_runs++;
+    fake_now_ns += 1000;
+    values[0] = (struct value){.kind = VALUE_TENSOR,
+                               .tensor = tensor_row_view(inputs, 0, inputs->dims[0])};
+    return ERR_OK;
+}
+
+static const struct backend echo = {.name = "echo", .run = echo_run};
+static const size_t first_output[] = {0};
+static const struct batch_target target = {.backend = &echo,
+                                           .input_count = 1,
+                                           .wanted = first_output,
+                                           .wanted_count = 1,
+                                           .batchable = true,
+                                           .max_rows = 64};
+
+struct request {
+    struct job job;
+    struct tensor input;
+    struct value value;
+    struct arena arena;
+    unsigned done;
+};
+
+static void on_done(struct job *job)
+{
+    struct request *request = (struct request *)(void *)job;
+    request->done++;
+}
+
+static void submit(struct inline_queue *queue, struct request *request, uint64_t deadline_ns)
+{
+    int64_t dims[2] = {1, 3};
+    memset(request, 0, sizeof(*request));
+    assert_int_equal(tensor_new(DTYPE_I64, 2, dims, &request->input, NULL), ERR_OK);
+    memset(request->input.at, 1, tensor_bytes(&request->input));
+    arena_init(&request->arena, 1024, 1 << 20);
+    request->job.inputs = &request->input;
+    request->job.rows = 1;
+    request->job.deadline_ns = deadline_ns;
+    request->job.submitted_ns = fake_now_ns;
+    request->job.arena = &request->arena;
+    request->job.values = &request->value;
+    request->job.done = on_done;
+    inline_queue_submit(queue, &request->job);
+}
+
+static void end_request(struct request *request)
+{
+    if (request->job.status == ERR_OK) {
+        value_done(&request->value);
+    }
+    tensor_done(&request->input);
+    arena_done(&request->arena);
+}
+
+struct fixture {
+    struct metrics *metrics;
+    struct inline_queue queue;
+};
+
+static int set_up(void **state)
+{
+    static struct fixture fixture;
+    fake_now_ns = 5000;
+    backend_runs = 0;
+    fixture.metrics = metrics_new("test");
+    assert_non_null(fixture.metrics);
+    struct metrics_shard *shard = metrics_add_shard(fixture.metrics);
+    assert_non_null(shard);
+    inline_queue_init(&fixture.queue, shard, fake_clock);
+    inline_queue_set_target(&fixture.queue, &target);
+    *state = &fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    inline_queue_done(&fixture->queue);
+    metrics_free(fixture->metrics);
+    buffer_recycler_done();
+    return 0;
+}
+
+static void assert_metric(const struct fixture *fixture, const char *line)
+{
+    struct bytes text;
+    bytes_init(&text, 1 << 20);
+    assert_int_equal(metrics_write(fixture->metrics, &text), ERR_OK);
+    assert_int_equal(bytes_put_byte(&text, '\0'), ERR_OK);
+    if (strstr(text.ptr, line) == NULL) {
+        fail_msg("%s is not in the metrics:\n%s", line, text.ptr);
+    }
+    bytes_done(&text);
+}
+
+static void a_turn_is_one_run(void **state)
+{
+    struct fixture *fixture = *state;
+    struct request requests[5];
+    for (size_t i = 0; i < 5; i++) {
+        submit(&fixture->queue, &requests[i], 0);
+    }
+    inline_queue_run(&fixture->queue, fake_now_ns);
+    assert_true(inline_queue_is_empty(&fixture->queue));
+    assert_int_equal(backend_runs, 1);
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(requests[i].done, 1);
+        assert_int_equal(requests[i].job.status, ERR_OK);
+        assert_int_equal(requests[i].job.shared_by, 5);
+        assert_int_equal(requests[i].job.finished_ns - requests[i].job.started_ns, 1000);
+        end_request(&requests[i]);
+    }
+    assert_metric(fixture, "\nonnxd_jobs_total 5\n");
+    assert_metric(fixture, "\nonnxd_runs_total 1\n");
+    assert_metric(fixture, "\nonnxd_run_rows_bucket{le=\"8.0\"} 1\n");
+}
+
+static void dead_jobs_never_run(void **state)
+{
+    struct fixture *fixture = *state;
+    struct request requests[3];
+    submit(&fixture->queue, &requests[0], fake_now_ns - 1);
+    submit(&fixture->queue, &requests[1], 0);
+    submit(&fixture->queue, &requests[2], fake_now_ns + 1);
+    atomic_store(&requests[1].job.cancelled, true);
+    inline_queue_run(&fixture->queue, fake_now_ns);
+    assert_int_equal(requests[0].job.status, ERR_TIMEOUT);
+    assert_int_equal(requests[1].job.status, ERR_TIMEOUT);
+    assert_int_equal(requests[2].job.status, ERR_OK);
+    assert_int_equal(backend_runs, 1);
+    assert_metric(fixture, "\nonnxd_jobs_total 1\n");
+    assert_metric(fixture, "\nonnxd_jobs_dropped_total{reason=\"expired\"} 1\n");
+    assert_metric(fixture, "\nonnxd_jobs_dropped_total{reason=\"cancelled\"} 1\n");
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(requests[i].done, 1);
+        end_request(&requests[i]);
+    }
+}
+
+static void a_queue_of_dead_jobs_runs_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct request request;
+    submit(&fixture->queue, &request, fake_now_ns);
+    inline_queue_run(&fixture->queue, fake_now_ns);
+    assert_int_equal(request.done, 1);
+    assert_int_equal(backend_runs, 0);
+    assert_true(inline_queue_is_empty(&fixture->queue));
+    end_request(&request);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_turn_is_one_run, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(dead_jobs_never_run, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_queue_of_dead_jobs_runs_nothing, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
