@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # Shared by the set-up scripts; sourced by bash, never run. Sets $root (the tree's top) and the
 # distribution's identity, and reports in one voice.
 
