@@ -11,21 +11,21 @@
 #include "base/slice.h"
 
 struct http_field {
-    struct slice name; /* as it came; compare without case */
+    struct slice name;  /* as it came; compare without case */
     struct slice value; /* without leading and trailing white space */
 };
 
 #define HTTP_LENGTH_UNKNOWN UINT64_MAX
 
 struct http_request {
-    struct slice method;  /* "GET"; case-sensitive */
-    struct slice target;  /* as it came */
-    struct slice path;    /* of the target, without the query; not decoded */
-    struct slice query;   /* without '?' */
+    struct slice method; /* "GET"; case-sensitive */
+    struct slice target; /* as it came */
+    struct slice path;   /* of the target, without the query; not decoded; "*" of OPTIONS * */
+    struct slice query;  /* without '?'; {NULL, 0} where there is none */
     struct http_field *fields;
-    size_t field_count;
+    size_t field_count;      /* fields may be NULL when 0 */
     uint64_t content_length; /* HTTP_LENGTH_UNKNOWN for chunked bodies; 0 without a body */
-    bool expect_continue;    /* Expect: 100-continue (RFC 9110 section 10.1.1) */
+    bool expect_continue;    /* waits for 100 before its body (RFC 9110 section 10.1.1) */
 };
 
 /* The first field with this name, or {NULL, 0}. */
