@@ -1,0 +1,68 @@
+/* Looking up request fields, and the names of statuses. */
+#include "http/message.h"
+#include "unit_tests/testing.h"
+
+static void finds_the_first_field_without_case(void **state)
+{
+    (void)state;
+    struct http_field fields[] = {
+        {SLICE("Host"), SLICE("a")},
+        {SLICE("ACCEPT"), SLICE("text/csv")},
+        {SLICE("accept"), SLICE("application/json")},
+        {SLICE("X-Empty"), SLICE("")},
+    };
+    struct http_request request = {.fields = fields, .field_count = 4};
+    assert_true(slice_eq(http_request_field(&request, SLICE("Accept")), SLICE("text/csv")));
+    struct slice empty = http_request_field(&request, SLICE("x-empty"));
+    assert_non_null(empty.ptr);
+    assert_int_equal(empty.len, 0);
+    assert_null(http_request_field(&request, SLICE("Accept-")).ptr);
+    assert_null(http_request_field(&request, SLICE("")).ptr);
+    request.field_count = 0;
+    request.fields = NULL;
+    assert_null(http_request_field(&request, SLICE("Host")).ptr);
+}
+
+static void names_statuses(void **state)
+{
+    (void)state;
+    const struct {
+        int status;
+        const char *reason;
+    } cases[] = {
+        {100, "Continue"},
+        {200, "OK"},
+        {400, "Bad Request"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {417, "Expectation Failed"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+        {505, "HTTP Version Not Supported"},
+        {511, "Network Authentication Required"},
+        {512, ""},
+        {299, ""},
+        {99, ""},
+        {0, ""},
+        {-1, ""},
+        {1 << 30, ""},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_string_equal(http_reason(cases[i].status), cases[i].reason);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(finds_the_first_field_without_case),
+        cmocka_unit_test(names_statuses),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
