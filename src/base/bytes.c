@@ -130,3 +130,18 @@ void bytes_consume(struct bytes *bytes, size_t size)
         bytes->head = bytes->tail = 0;
     }
 }
+
+void bytes_adopt(struct bytes *bytes, char *storage, size_t size)
+{
+    CHECK(bytes->ptr == NULL && storage != NULL && size <= bytes->max);
+    *bytes = (struct bytes){.ptr = storage, .capacity = size, .max = bytes->max};
+}
+
+char *bytes_take_storage(struct bytes *bytes, size_t *ret_size)
+{
+    CHECK(bytes_len(bytes) == 0);
+    char *storage = bytes->ptr;
+    *ret_size = bytes->capacity;
+    *bytes = (struct bytes){.max = bytes->max};
+    return storage;
+}

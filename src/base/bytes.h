@@ -51,4 +51,15 @@ MUST_CHECK int bytes_printf(struct bytes *bytes, const char *format, ...)
 /* Drops `size` bytes from the head (size <= len). */
 void bytes_consume(struct bytes *bytes, size_t size);
 
+/*
+ * For pools. Gives a queue without storage `size` bytes that came from mem_alloc (size <= max); they
+ * are the queue's own from then on.
+ */
+void bytes_adopt(struct bytes *bytes, char *storage, size_t size);
+/*
+ * Takes the storage out of an empty queue: owned by the caller, NULL if there is none. *ret_size is
+ * its size.
+ */
+MUST_CHECK char *bytes_take_storage(struct bytes *bytes, size_t *ret_size);
+
 #endif
