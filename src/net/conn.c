@@ -1,0 +1,481 @@
+/*
+ * A connection. Its life is a line of four states (enum state); on the way down it only ever goes
+ * forward. Reading happens when epoll says so and hands up at once; writing happens in a last task
+ * of the turn; everything that is decided about the conn as a whole (handing up again, giving
+ * storage back, what to watch for, the end) in a task between the two, settle().
+ *
+ * In the steady state a request costs one read and one send, no epoll_ctl and no allocation: read
+ * interest stays registered even while nothing is to be read, until it really wakes the loop in
+ * vain; a short read is not followed by another to see EAGAIN; deadlines that move to a later time
+ * leave the timer where it is.
+ */
+#include "net/conn.h"
+
+#include <errno.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/sys.h"
+#include "net/chunks.h"
+
+#define CONN_MAGIC UINT32_C(0x636f6e6e)
+/* Reads of one conn in one turn, where it has so much: others shall have their turn too. */
+#define CONN_READS_A_TURN 4
+/* A read is not worth its call for less room than this, while the queue may grow. */
+#define CONN_READ_LEAST_BYTES ((size_t)4 * 1024)
+
+#define CONN_READ_EVENTS ((uint32_t)(EPOLLIN | EPOLLRDHUP))
+#define CONN_GONE_EVENTS ((uint32_t)(EPOLLHUP | EPOLLERR))
+
+enum state {
+    STATE_OPEN,
+    STATE_FLUSHING,  /* conn_close_after_write: sends what is left; input is dropped */
+    STATE_LINGERING, /* all sent and the sending side shut; input is dropped */
+    STATE_ENDED,     /* the socket is closed; settle() reports and frees */
+};
+
+struct conn {
+    uint32_t magic;
+    enum state state;
+    enum conn_end end;
+    uint32_t watched; /* the epoll mask that is registered */
+    struct loop *loop;
+    const struct conn_events *events;
+    void *user;
+    struct loop_source source;
+    struct loop_task settle_task;
+    struct loop_task write_task;
+    struct loop_timer timer; /* always set: at deadline_ns or before, or at UINT64_MAX */
+    uint64_t deadline_ns;    /* 0: none */
+    struct bytes input;
+    struct bytes output;
+    size_t output_peak; /* how much was queued last time: what storage to ask for next time */
+    size_t dropped_bytes;
+    bool paused;
+    bool hand_up;       /* settle() is to call on_input and on_eof where there is cause */
+    bool in_on_input;   /* the input is looked at anyway when on_input returns */
+    bool in_deadline;   /* closing now is a timeout */
+    bool eof;           /* read returned 0 */
+    bool eof_told;      /* on_eof was called */
+    bool write_blocked; /* the socket was full: EPOLLOUT is watched for */
+    bool write_ready;   /* and has come */
+};
+
+static struct conn *conn_of_source(struct loop_source *source)
+{
+    return (struct conn *)((char *)source - offsetof(struct conn, source));
+}
+
+static struct conn *conn_of_timer(struct loop_timer *timer)
+{
+    return (struct conn *)((char *)timer - offsetof(struct conn, timer));
+}
+
+static void end(struct conn *conn, enum conn_end why)
+{
+    if (conn->state == STATE_ENDED) {
+        return;
+    }
+    conn->state = STATE_ENDED;
+    conn->end = why;
+    loop_remove(conn->loop, &conn->source);
+    loop_timer_cancel(conn->loop, &conn->timer);
+    loop_undefer(conn->loop, &conn->write_task);
+    sys_close(conn->source.fd);
+    conn->source.fd = -1;
+    loop_defer(conn->loop, &conn->settle_task);
+}
+
+static enum conn_end local_end(const struct conn *conn)
+{
+    if (conn->in_deadline) {
+        return CONN_END_TIMEOUT;
+    }
+    return conn->eof_told ? CONN_END_EOF : CONN_END_LOCAL;
+}
+
+/* A later deadline leaves the timer where it is; on_due moves it on. */
+static void set_deadline(struct conn *conn, uint64_t at_ns)
+{
+    conn->deadline_ns = at_ns;
+    if (at_ns != 0 && at_ns < conn->timer.at_ns) {
+        CHECK(loop_timer_set(conn->loop, &conn->timer, at_ns) == ERR_OK);
+    }
+}
+
+/* The layer above wants no more input now, or it is not to make more output. */
+static bool is_held(const struct conn *conn)
+{
+    return conn->paused || bytes_len(&conn->output) >= CONN_OUTPUT_HIGH_BYTES;
+}
+
+static bool can_read(const struct conn *conn)
+{
+    if (conn->eof) {
+        return false;
+    }
+    switch (conn->state) {
+    case STATE_OPEN:
+        return !is_held(conn) && bytes_len(&conn->input) < CONN_INPUT_MAX_BYTES;
+    case STATE_FLUSHING:
+        return conn->dropped_bytes < CONN_LINGER_MAX_BYTES;
+    case STATE_LINGERING:
+        return true;
+    case STATE_ENDED:
+        break;
+    }
+    return false;
+}
+
+/* Registers for what the conn needs. Reading that is not wanted is left in unless `trim`. */
+static void watch(struct conn *conn, bool trim)
+{
+    if (conn->state == STATE_ENDED) {
+        return;
+    }
+    uint32_t wanted = can_read(conn) ? CONN_READ_EVENTS : 0;
+    if (!trim) {
+        wanted |= conn->watched & CONN_READ_EVENTS;
+    }
+    if (conn->write_blocked) {
+        wanted |= EPOLLOUT;
+    }
+    if (wanted == conn->watched) {
+        return;
+    }
+    if (loop_change(conn->loop, &conn->source, wanted, NULL) != ERR_OK) {
+        end(conn, CONN_END_ERROR);
+        return;
+    }
+    conn->watched = wanted;
+}
+
+/* Where on_input has just paused the conn, conn_resume brings it. */
+static void tell_eof(struct conn *conn)
+{
+    if (conn->eof && !conn->eof_told && conn->state == STATE_OPEN && !conn->paused) {
+        conn->eof_told = true;
+        conn->events->on_eof(conn);
+    }
+}
+
+static void hand_up(struct conn *conn)
+{
+    if (conn->state != STATE_OPEN || is_held(conn)) {
+        return;
+    }
+    conn->hand_up = false;
+    if (bytes_len(&conn->input) > 0) {
+        conn->in_on_input = true;
+        conn->events->on_input(conn);
+        conn->in_on_input = false;
+    }
+    tell_eof(conn);
+}
+
+/* Drops what has come since the layer above took leave. */
+static void drop_input(struct conn *conn)
+{
+    conn->dropped_bytes += bytes_len(&conn->input);
+    bytes_consume(&conn->input, bytes_len(&conn->input));
+    if (conn->state == STATE_LINGERING &&
+        (conn->eof || conn->dropped_bytes >= CONN_LINGER_MAX_BYTES)) {
+        end(conn, conn->end);
+    }
+}
+
+enum fill {
+    FILL_SOME,  /* less than there was room for: the socket is empty now */
+    FILL_WHOLE, /* all the room is used: there may be more */
+    FILL_NONE,  /* nothing, the end of the stream, or the end of the conn */
+};
+
+static enum fill fill_input(struct conn *conn)
+{
+    chunks_lend(loop_chunks(conn->loop), &conn->input, CHUNKS_LEAST_BYTES);
+    size_t left = CONN_INPUT_MAX_BYTES - bytes_len(&conn->input);
+    char *at =
+        bytes_reserve(&conn->input, left < CONN_READ_LEAST_BYTES ? left : CONN_READ_LEAST_BYTES);
+    if (at == NULL) {
+        end(conn, CONN_END_ERROR);
+        return FILL_NONE;
+    }
+    size_t room = bytes_room(&conn->input);
+    ssize_t count = sys_read(conn->source.fd, at, room);
+    if (count > 0) {
+        bytes_commit(&conn->input, (size_t)count);
+        return (size_t)count == room ? FILL_WHOLE : FILL_SOME;
+    }
+    if (count == 0) {
+        conn->eof = true;
+    } else if (errno != EAGAIN) {
+        end(conn, CONN_END_ERROR);
+    }
+    return FILL_NONE;
+}
+
+static void on_readable(struct conn *conn, bool eof_announced)
+{
+    enum fill fill = FILL_WHOLE;
+    for (int reads = 0; reads < CONN_READS_A_TURN && can_read(conn); reads++) {
+        /* After a short read the only thing left to read is an end that epoll told of. */
+        if (fill == FILL_NONE || (fill == FILL_SOME && !eof_announced)) {
+            break;
+        }
+        fill = fill_input(conn);
+        if (conn->state == STATE_FLUSHING || conn->state == STATE_LINGERING) {
+            drop_input(conn);
+        } else if (fill == FILL_NONE) {
+            tell_eof(conn);
+        } else {
+            hand_up(conn);
+        }
+    }
+}
+
+static void on_ready(struct loop_source *source, uint32_t ready)
+{
+    struct conn *conn = conn_of_source(source);
+    CHECK_MAGIC(conn, CONN_MAGIC);
+    bool in_vain = false;
+    if (ready & EPOLLOUT) {
+        conn->write_ready = true;
+        loop_defer_last(conn->loop, &conn->write_task);
+    }
+    if (can_read(conn)) {
+        if (ready & (CONN_READ_EVENTS | CONN_GONE_EVENTS)) {
+            on_readable(conn, (ready & (EPOLLRDHUP | CONN_GONE_EVENTS)) != 0);
+        }
+    } else if (ready & CONN_GONE_EVENTS) {
+        end(conn, CONN_END_ERROR);
+    } else {
+        in_vain = (ready & CONN_READ_EVENTS) != 0;
+    }
+    chunks_reclaim(loop_chunks(conn->loop), &conn->input);
+    watch(conn, in_vain);
+}
+
+static void free_conn(struct conn *conn)
+{
+    bytes_consume(&conn->input, bytes_len(&conn->input));
+    bytes_consume(&conn->output, bytes_len(&conn->output));
+    chunks_reclaim(loop_chunks(conn->loop), &conn->input);
+    chunks_reclaim(loop_chunks(conn->loop), &conn->output);
+    loop_undefer(conn->loop, &conn->settle_task);
+    loop_undefer(conn->loop, &conn->write_task);
+    conn->magic = 0;
+    mem_free(conn);
+}
+
+static void settle(struct loop_task *task)
+{
+    struct conn *conn = (struct conn *)((char *)task - offsetof(struct conn, settle_task));
+    CHECK_MAGIC(conn, CONN_MAGIC);
+    if (conn->state == STATE_ENDED) {
+        conn->events->on_end(conn, conn->end);
+        free_conn(conn);
+        return;
+    }
+    if (conn->state != STATE_OPEN) {
+        drop_input(conn);
+    } else if (conn->hand_up) {
+        hand_up(conn);
+    }
+    chunks_reclaim(loop_chunks(conn->loop), &conn->input);
+    watch(conn, false);
+}
+
+/* Everything is sent: says so to the client, and waits for its end. */
+static void start_lingering(struct conn *conn)
+{
+    if (conn->eof || conn->dropped_bytes >= CONN_LINGER_MAX_BYTES) {
+        end(conn, conn->end);
+        return;
+    }
+    if (sys_shutdown(conn->source.fd, SHUT_WR) != 0) {
+        end(conn, CONN_END_ERROR);
+        return;
+    }
+    conn->state = STATE_LINGERING;
+    set_deadline(conn, loop_now_ns(conn->loop) + CONN_LINGER_MAX_NS);
+}
+
+static void send_some(struct conn *conn)
+{
+    struct slice unsent = bytes_slice(&conn->output);
+    if (conn->output.head == 0) {
+        conn->output_peak = unsent.len;
+    }
+    ssize_t count = sys_send(conn->source.fd, unsent.ptr, unsent.len);
+    if (count < 0 && errno != EAGAIN) {
+        end(conn, CONN_END_ERROR);
+        return;
+    }
+    bytes_consume(&conn->output, count < 0 ? 0 : (size_t)count);
+    /* A short write means that the socket is full: no need to be told by EAGAIN. */
+    conn->write_blocked = bytes_len(&conn->output) > 0;
+}
+
+/* Once a turn, as a last task: all that this turn has appended goes out together. */
+static void write_out(struct loop_task *task)
+{
+    struct conn *conn = (struct conn *)((char *)task - offsetof(struct conn, write_task));
+    CHECK_MAGIC(conn, CONN_MAGIC);
+    if (conn->write_blocked && !conn->write_ready) {
+        return;
+    }
+    conn->write_ready = false;
+    bool was_held = is_held(conn);
+    if (conn->state == STATE_LINGERING) {
+        bytes_consume(&conn->output, bytes_len(&conn->output)); /* appended too late */
+    } else if (bytes_len(&conn->output) > 0) {
+        send_some(conn);
+    }
+    chunks_reclaim(loop_chunks(conn->loop), &conn->output);
+    if (conn->state == STATE_FLUSHING && bytes_len(&conn->output) == 0) {
+        start_lingering(conn);
+    }
+    if (was_held && !is_held(conn)) {
+        conn->hand_up = true;
+        loop_defer(conn->loop, &conn->settle_task);
+    }
+    watch(conn, false);
+}
+
+static void on_due(struct loop_timer *timer)
+{
+    struct conn *conn = conn_of_timer(timer);
+    CHECK_MAGIC(conn, CONN_MAGIC);
+    bool passed = conn->deadline_ns != 0 && conn->deadline_ns <= loop_now_ns(conn->loop);
+    if (passed) {
+        conn->deadline_ns = 0;
+    }
+    /* First of all, while it cannot fail. */
+    CHECK(loop_timer_set(conn->loop, timer,
+                         conn->deadline_ns == 0 ? UINT64_MAX : conn->deadline_ns) == ERR_OK);
+    if (!passed) {
+        return;
+    }
+    if (conn->state == STATE_OPEN) {
+        conn->in_deadline = true;
+        conn->events->on_deadline(conn);
+        conn->in_deadline = false;
+    } else {
+        end(conn, conn->state == STATE_FLUSHING ? CONN_END_TIMEOUT : conn->end);
+    }
+}
+
+int conn_new(struct loop *loop, int fd, const struct conn_events *events, void *user,
+             struct conn **ret_conn, struct error *error)
+{
+    CHECK(events->on_input != NULL && events->on_eof != NULL && events->on_deadline != NULL &&
+          events->on_end != NULL);
+    struct conn *conn = mem_zalloc(1, sizeof(*conn));
+    if (conn == NULL) {
+        return error_set(error, ERR_NO_MEMORY, "no memory for a connection");
+    }
+    conn->magic = CONN_MAGIC;
+    conn->loop = loop;
+    conn->events = events;
+    conn->user = user;
+    conn->source = (struct loop_source){.fd = fd, .on_ready = on_ready};
+    conn->settle_task.run = settle;
+    conn->write_task.run = write_out;
+    conn->timer.on_due = on_due;
+    conn->watched = CONN_READ_EVENTS;
+    bytes_init(&conn->input, CONN_INPUT_MAX_BYTES);
+    bytes_init(&conn->output, CONN_OUTPUT_MAX_BYTES);
+    int status = loop_timer_set(loop, &conn->timer, UINT64_MAX);
+    if (status != ERR_OK) {
+        (void)error_set(error, ERR_NO_MEMORY, "no memory for a connection's timer");
+        goto out;
+    }
+    status = loop_add(loop, &conn->source, conn->watched, error);
+    if (status == ERR_OK) {
+        *ret_conn = conn;
+        return ERR_OK;
+    }
+out:
+    loop_timer_cancel(loop, &conn->timer);
+    mem_free(conn);
+    return status;
+}
+
+void *conn_user(const struct conn *conn)
+{
+    return conn->user;
+}
+
+struct loop *conn_loop(const struct conn *conn)
+{
+    return conn->loop;
+}
+
+struct bytes *conn_input(struct conn *conn)
+{
+    CHECK_MAGIC(conn, CONN_MAGIC);
+    /* Consumed from elsewhere than on_input: there may be storage to give back, or room again. */
+    if (!conn->in_on_input && conn->input.ptr != NULL) {
+        loop_defer(conn->loop, &conn->settle_task);
+    }
+    return &conn->input;
+}
+
+struct bytes *conn_output(struct conn *conn)
+{
+    CHECK_MAGIC(conn, CONN_MAGIC);
+    chunks_lend(loop_chunks(conn->loop), &conn->output, conn->output_peak);
+    conn_wants_write(conn);
+    return &conn->output;
+}
+
+void conn_wants_write(struct conn *conn)
+{
+    CHECK_MAGIC(conn, CONN_MAGIC);
+    if (conn->state != STATE_ENDED) {
+        loop_defer_last(conn->loop, &conn->write_task);
+    }
+}
+
+void conn_pause(struct conn *conn)
+{
+    CHECK_MAGIC(conn, CONN_MAGIC);
+    conn->paused = true;
+}
+
+void conn_resume(struct conn *conn)
+{
+    CHECK_MAGIC(conn, CONN_MAGIC);
+    conn->paused = false;
+    conn->hand_up = true;
+    loop_defer(conn->loop, &conn->settle_task);
+}
+
+void conn_set_deadline(struct conn *conn, uint64_t at_ns)
+{
+    CHECK_MAGIC(conn, CONN_MAGIC);
+    if (conn->state == STATE_OPEN || conn->state == STATE_FLUSHING) {
+        set_deadline(conn, at_ns);
+    }
+}
+
+void conn_close_after_write(struct conn *conn)
+{
+    CHECK_MAGIC(conn, CONN_MAGIC);
+    if (conn->state != STATE_OPEN) {
+        return;
+    }
+    conn->state = STATE_FLUSHING;
+    conn->end = local_end(conn);
+    if (conn->deadline_ns == 0) {
+        set_deadline(conn, loop_now_ns(conn->loop) + CONN_FLUSH_MAX_NS);
+    }
+    loop_defer(conn->loop, &conn->settle_task);
+    loop_defer_last(conn->loop, &conn->write_task);
+}
+
+void conn_close(struct conn *conn)
+{
+    CHECK_MAGIC(conn, CONN_MAGIC);
+    end(conn, conn->state == STATE_OPEN ? local_end(conn) : conn->end);
+}
