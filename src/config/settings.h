@@ -22,8 +22,11 @@
 #include "base/slice.h"
 #include "tensor/dtype.h"
 
-/* Enumerators stand in the order of the names the setting accepts. */
-enum setting_model_type { /* MODEL_TYPE; unset: found by the model's file name */
+/*
+ * Enumerators stand in the order of the names the settings accept; those of csv_header and nonfinite
+ * also in that of codec/codec.h. MODEL_TYPE is AUTO where it is not set.
+ */
+enum setting_model_type {
     SETTING_MODEL_TYPE_AUTO,
     SETTING_MODEL_TYPE_ONNX,
     SETTING_MODEL_TYPE_SKLEARN,
@@ -32,7 +35,11 @@ enum setting_model_type { /* MODEL_TYPE; unset: found by the model's file name *
 };
 enum setting_input_mode { SETTING_INPUT_TABULAR };
 enum setting_output_mode { SETTING_OUTPUT_PREDICTIONS };
-enum setting_csv_header { SETTING_CSV_HEADER_AUTO, SETTING_CSV_HEADER_TRUE, SETTING_CSV_HEADER_FALSE };
+enum setting_csv_header {
+    SETTING_CSV_HEADER_AUTO,
+    SETTING_CSV_HEADER_TRUE,
+    SETTING_CSV_HEADER_FALSE
+};
 enum setting_nonfinite {
     SETTING_NONFINITE_LITERAL,
     SETTING_NONFINITE_NULL,
@@ -50,7 +57,8 @@ enum setting_graph_opt {
     SETTING_GRAPH_OPT_EXTENDED,
     SETTING_GRAPH_OPT_ALL
 };
-enum setting_sampler { /* OTEL_TRACES_SAMPLER */
+/* OTEL_TRACES_SAMPLER */
+enum setting_sampler {
     SETTING_SAMPLER_ALWAYS_ON,
     SETTING_SAMPLER_ALWAYS_OFF,
     SETTING_SAMPLER_TRACEIDRATIO,
@@ -67,8 +75,8 @@ struct settings_mapping {
 };
 
 struct settings_map {
-    const struct settings_mapping *items; /* in the order of the text; keys are unique */
-    size_t count;                         /* 0: not set */
+    struct settings_mapping *items; /* in the order of the text; keys are unique */
+    size_t count;                   /* 0: not set */
 };
 
 enum setting_source {
@@ -129,11 +137,11 @@ struct settings {
     uint64_t header_timeout_ns;
 
     /* Process */
-    unsigned io_threads;            /* 0: from the CPU quota */
-    unsigned model_instances;       /* 0: from the CPU quota */
-    uint64_t request_timeout_ns;    /* 0: no limit */
-    uint64_t drain_timeout_ns;      /* 0: leave at once */
-    uint64_t keepalive_timeout_ns;  /* 0: close after each answer */
+    unsigned io_threads;           /* 0: from the CPU quota */
+    unsigned model_instances;      /* 0: from the CPU quota */
+    uint64_t request_timeout_ns;   /* 0: no limit */
+    uint64_t drain_timeout_ns;     /* 0: leave at once */
+    uint64_t keepalive_timeout_ns; /* 0: close after each answer */
     enum setting_execution execution;
     unsigned inline_max_us;
     enum setting_batching batching;
@@ -154,7 +162,8 @@ struct settings {
     uint64_t otel_exporter_otlp_traces_timeout_ns;
     enum setting_sampler otel_traces_sampler;
     double otel_traces_sampler_arg; /* 0 to 1 */
-    unsigned otel_bsp_schedule_delay; /* milliseconds, as the standard has it; likewise the timeout */
+    unsigned
+        otel_bsp_schedule_delay; /* milliseconds, as the standard has it; likewise the timeout */
     unsigned otel_bsp_export_timeout;
     unsigned otel_bsp_max_queue_size; /* spans; likewise the batch */
     unsigned otel_bsp_max_export_batch_size;
@@ -206,9 +215,9 @@ struct settings_pair {
 
 /* A flag that belongs to one command and is no setting: "--input FILE", "--json". */
 struct settings_option {
-    const char *flag;    /* "input", without the dashes */
-    const char *metavar; /* "FILE"; NULL: a switch without a value */
-    const char *help;    /* one line */
+    const char *flag;       /* "input", without the dashes */
+    const char *metavar;    /* "FILE"; NULL: a switch without a value */
+    const char *help;       /* one line */
     const char **ret_value; /* of a flag with a value: borrowed from argv, the last one given */
     bool *ret_given;        /* may be NULL where ret_value is not */
 };
@@ -223,7 +232,7 @@ struct settings_input {
     void *environment;
     const struct settings_pair *manifest; /* values of a manifest's "settings" */
     size_t manifest_count;
-    const struct settings_pair *overrides; /* over everything else: what a path argument stands for */
+    const struct settings_pair *overrides; /* over all else: what a path argument stands for */
     size_t override_count;
     const struct settings_option *options;
     size_t option_count;
@@ -236,7 +245,8 @@ struct settings_input {
  * is set but empty counts as unset (manifests of Kubernetes and compose files cannot leave one
  * out); an empty flag is a value: it empties a string. ERR_CONFIG names the setting, where it came
  * from, the value (never that of headers, which hold secrets) and what is accepted; ERR_NO_MEMORY.
- * On failure there is nothing to end; on success settings_done ends it.
+ * Every value that is given is checked, also one that another overrides. On failure there is
+ * nothing to end; on success settings_done ends it.
  */
 MUST_CHECK int settings_load(struct settings *settings, const struct settings_input *input,
                              struct error *error);
@@ -253,24 +263,13 @@ const char *settings_origin(const struct settings *settings, const char *name, c
 /* The accepted name of an enum's value now: settings_enum_name(s, "EXECUTION") is "auto". Static. */
 const char *settings_enum_name(const struct settings *settings, const char *name);
 
-/* Whether a manifest may set this: what concerns the model, never the host or its network. */
-bool settings_manifest_may_set(struct slice name);
-/* Of all names a manifest may set the one nearest to `name`, or NULL when none is near. Static. */
-const char *settings_manifest_nearest(struct slice name);
-/*
- * ERR_CONFIG when `value` would be refused for the setting `name` (which must be in the table).
- * Needs no settings: a manifest is checked with it before it is used.
- */
-MUST_CHECK int settings_check_value(struct slice name, struct slice value, struct error *error);
-
 /*
  * The part of a command's --help that the table knows: the command's own flags, then the settings
- * of the groups with their variable, default and help, aligned, at most 100 columns where the texts
- * allow.
+ * of the groups with their default and help, in at most 100 columns.
  */
 void settings_print_help(FILE *out, unsigned groups, const struct settings_option *options,
                          size_t option_count);
-/* One Markdown table a group: variable, flag, default, accepted values, help. */
+/* One Markdown table a group: variable, default, what is accepted, whether a manifest may, help. */
 void settings_print_markdown(FILE *out);
 
 #endif
