@@ -28,13 +28,14 @@ struct manifest_port {
     enum dtype dtype;  /* DTYPE_NONE: not said */
     bool has_shape;
     unsigned rank;
-    int64_t dims[TENSOR_MAX_RANK]; /* -1: free */
+    int64_t dims[TENSOR_MAX_RANK];     /* -1: free */
     const struct slice *feature_names; /* of the last dimension's elements, unique */
     size_t feature_name_count;
     const struct slice *class_labels; /* by class index */
     size_t class_label_count;
-    const struct slice *units; /* one for all elements or one a feature */
+    const struct slice *units; /* one for all elements or, with units_each, one a feature */
     size_t unit_count;
+    bool units_each;
     struct slice description;
 };
 
@@ -60,8 +61,8 @@ struct manifest {
 
 /*
  * Reads a manifest's text, which is not kept. ERR_CONFIG with line and column (invalid JSON) or the
- * path of the member at fault ("$.inputs[0].shpae: unknown; did you mean \"shape\"?");
- * ERR_NO_MEMORY. On success *manifest is ended with manifest_done; on failure there is nothing to
+ * path of the member at fault ("$.inputs[0].shpae: unknown; did you mean \"shape\"?"), and for text
+ * over MANIFEST_MAX_BYTES; ERR_NO_MEMORY. On success *manifest is ended with manifest_done; on failure there is nothing to
  * end.
  */
 MUST_CHECK int manifest_parse(struct manifest *manifest, struct slice text, struct error *error);
@@ -84,7 +85,8 @@ const struct manifest_port *manifest_find_output(const struct manifest *manifest
  * that names the field, what the manifest says and what the model says:
  * "inputs[0].dtype: the manifest says float64, the model says float32 (input \"X\")".
  * Returns how many there were. A manifest may be narrower than the model (a fixed dimension where
- * the model's is free) and may leave inputs and outputs out.
+ * the model's is free) and may leave inputs and outputs out. Settings that name inputs or outputs are
+ * compared too. The manifest's settings may be overridden; this looks at what the manifest says.
  */
 size_t manifest_check(const struct manifest *manifest, const struct signature *signature,
                       void (*report)(void *argument, const char *line), void *argument);
