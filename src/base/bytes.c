@@ -145,3 +145,9 @@ char *bytes_take_storage(struct bytes *bytes, size_t *ret_size)
     *bytes = (struct bytes){.max = bytes->max};
     return storage;
 }
+
+void bytes_truncate(struct bytes *bytes, size_t len)
+{
+    CHECK(len <= bytes_len(bytes));
+    bytes->tail = bytes->head + len;
+}

@@ -50,6 +50,8 @@ MUST_CHECK int bytes_printf(struct bytes *bytes, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Drops `size` bytes from the head (size <= len). */
 void bytes_consume(struct bytes *bytes, size_t size);
+/* Drops all but the first `len` bytes (len <= the length): takes back what was written last. */
+void bytes_truncate(struct bytes *bytes, size_t len);
 
 /*
  * For pools. Gives a queue without storage `size` bytes that came from mem_alloc (size <= max); they
