@@ -1,7 +1,7 @@
 /*
  * Printing of integers and floating-point numbers. The digits of the latter come from decimal.c;
- * here they are laid out as Python's repr does. Digits are stored two at a time and text is moved in
- * whole words: this is what a response body spends its time in.
+ * here they are laid out as Python's repr does. Digits are counted first and then stored where they
+ * stay, two at a time: this is what a response body spends its time in.
  */
 #include "base/num.h"
 
@@ -10,11 +10,33 @@
 #include "base/check.h"
 #include "base/decimal.h"
 
-/* No number has more digits: they are copied as one block, the bytes behind them are overwritten. */
-#define DIGITS_BLOCK 24
-
 #define EXPONENT_PLAIN_MIN (-4)
 #define EXPONENT_PLAIN_END 16
+
+#define EIGHT_DIGITS 100000000
+
+static const uint64_t powers_of_ten[] = {
+    UINT64_C(1),
+    UINT64_C(10),
+    UINT64_C(100),
+    UINT64_C(1000),
+    UINT64_C(10000),
+    UINT64_C(100000),
+    UINT64_C(1000000),
+    UINT64_C(10000000),
+    UINT64_C(100000000),
+    UINT64_C(1000000000),
+    UINT64_C(10000000000),
+    UINT64_C(100000000000),
+    UINT64_C(1000000000000),
+    UINT64_C(10000000000000),
+    UINT64_C(100000000000000),
+    UINT64_C(1000000000000000),
+    UINT64_C(10000000000000000),
+    UINT64_C(100000000000000000),
+    UINT64_C(1000000000000000000),
+    UINT64_C(10000000000000000000),
+};
 
 static const char digit_pairs[] = "00010203040506070809"
                                   "10111213141516171819"
@@ -27,113 +49,142 @@ static const char digit_pairs[] = "00010203040506070809"
                                   "80818283848586878889"
                                   "90919293949596979899";
 
-static void put_pair(char *at, unsigned value)
+static inline void put_pair(char *at, uint32_t value)
 {
-    memcpy(at, digit_pairs + 2 * value, 2);
+    memcpy(at, digit_pairs + 2 * (size_t)value, 2);
 }
 
-/* Writes the digits so that they end at `end`; returns where they begin. */
-static char *put_digits_before(char *end, uint64_t value)
+static inline void put_eight(char *at, uint32_t value)
 {
-    while (value > UINT32_MAX) {
-        put_pair(end -= 2, (unsigned)(value % 100));
-        value /= 100;
+    uint32_t high = value / 10000;
+    uint32_t low = value % 10000;
+    put_pair(at, high / 100);
+    put_pair(at + 2, high % 100);
+    put_pair(at + 4, low / 100);
+    put_pair(at + 6, low % 100);
+}
+
+/* 1 for 0. The logarithm is a little low, hence the comparison. */
+static inline size_t count_digits(uint64_t value)
+{
+    size_t bits = (size_t)(64 - __builtin_clzll(value | 1));
+    size_t log10 = bits * 1233 >> 12;
+    return log10 + ((value | 1) >= powers_of_ten[log10]);
+}
+
+/* `count` must be count_digits(value). */
+static inline void put_digits(char *at, size_t count, uint64_t value)
+{
+    char *end = at + count;
+    while (value >= EIGHT_DIGITS) {
+        put_eight(end -= 8, (uint32_t)(value % EIGHT_DIGITS));
+        value /= EIGHT_DIGITS;
     }
-    uint32_t rest = (uint32_t)value; /* half the price of 64-bit divisions */
-    while (rest >= 100) {
+    uint32_t rest = (uint32_t)value;
+    for (; end - at >= 2; rest /= 100) {
         put_pair(end -= 2, rest % 100);
-        rest /= 100;
     }
-    if (rest >= 10) {
-        put_pair(end -= 2, rest);
-    } else {
-        *--end = (char)('0' + rest);
+    if (end > at) {
+        *at = (char)('0' + rest);
     }
-    return end;
 }
 
 size_t num_print_u64(uint64_t value, char *text)
 {
-    char buffer[2 * DIGITS_BLOCK] = {0};
-    const char *end = buffer + DIGITS_BLOCK;
-    const char *begin = put_digits_before(buffer + DIGITS_BLOCK, value);
-    memcpy(text, begin, DIGITS_BLOCK);
-    return (size_t)(end - begin);
+    size_t count = count_digits(value);
+    put_digits(text, count, value);
+    return count;
 }
 
 size_t num_print_i64(int64_t value, char *text)
 {
-    if (value >= 0) {
-        return num_print_u64((uint64_t)value, text);
-    }
-    text[0] = '-';
-    return 1 + num_print_u64(0 - (uint64_t)value, text + 1);
+    size_t sign = value < 0;
+    uint64_t magnitude = sign != 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    *text = '-';
+    return sign + num_print_u64(magnitude, text + sign);
 }
 
-/* "1e+16", "1.5e-05": at least two digits of exponent. */
-static size_t layout_scientific(const char *digits, size_t count, int exponent, char *text)
+/* The end of a text that ends in `end`, without the zeros behind its last other character. */
+static inline char *strip_zeros(char *end)
 {
-    char *at = text;
-    *at++ = digits[0];
-    if (count > 1) {
-        *at++ = '.';
-        memcpy(at, digits + 1, DIGITS_BLOCK - 1);
-        at += count - 1;
+    while (end[-1] == '0') {
+        end--;
     }
+    return end;
+}
+
+/* "e+16", "e-05": at least two digits. */
+static char *put_exponent(char *at, int exponent)
+{
     *at++ = 'e';
     *at++ = exponent < 0 ? '-' : '+';
-    unsigned magnitude = (unsigned)(exponent < 0 ? -exponent : exponent);
+    uint32_t magnitude = (uint32_t)(exponent < 0 ? -exponent : exponent);
     if (magnitude >= 100) {
         *at++ = (char)('0' + magnitude / 100);
         magnitude %= 100;
     }
     put_pair(at, magnitude);
-    return (size_t)(at + 2 - text);
+    return at + 2;
 }
 
-/* "0.00125", "12.5", "1200.0" for decimal exponents within the plain range. */
-static size_t layout_plain(const char *digits, size_t count, int exponent, char *text)
+/* "1e+16", "1.5e-05". */
+static size_t print_scientific(uint64_t digits, size_t count, int exponent, char *text)
 {
-    if (exponent < 0) {
-        size_t zeros = (size_t)(-exponent);
-        memcpy(text, "0.000000", 8);
-        memcpy(text + 1 + zeros, digits, DIGITS_BLOCK);
-        return 1 + zeros + count;
-    }
+    put_digits(text + 1, count, digits);
+    text[0] = text[1];
+    text[1] = '.';
+    char *end = strip_zeros(text + 1 + count);
+    end -= end[-1] == '.';
+    return (size_t)(put_exponent(end, exponent) - text);
+}
+
+/* "0.00125": -4 <= exponent < 0. */
+static size_t print_small(uint64_t digits, size_t count, int exponent, char *text)
+{
+    memset(text, '0', 5);
+    text[1] = '.';
+    char *at = text + 1 - exponent;
+    put_digits(at, count, digits);
+    return (size_t)(strip_zeros(at + count) - text);
+}
+
+/* "12.5", "1200.0": 0 <= exponent < 16. */
+static size_t print_large(uint64_t digits, size_t count, int exponent, char *text)
+{
     size_t whole = (size_t)exponent + 1;
     if (count > whole) {
-        memcpy(text, digits, EXPONENT_PLAIN_END);
+        put_digits(text + 1, count, digits);
+        for (size_t i = 0; i < whole; i++) {
+            text[i] = text[i + 1];
+        }
         text[whole] = '.';
-        memcpy(text + whole + 1, digits + whole, EXPONENT_PLAIN_END);
-        return count + 1;
+        char *end = strip_zeros(text + 1 + count);
+        end += end[-1] == '.'; /* one of the zeros after all */
+        return (size_t)(end - text);
     }
-    memset(text, '0', EXPONENT_PLAIN_END);
-    memcpy(text, digits, count);
-    memcpy(text + whole, ".0", 2);
+    memset(text, '0', EXPONENT_PLAIN_END + 2);
+    put_digits(text, count, digits);
+    text[whole] = '.';
     return whole + 2;
 }
 
 static size_t print_decimal(struct decimal decimal, char *text)
 {
-    /* Room behind the digits, so that the layouts can copy whole blocks. */
-    char buffer[DIGITS_BLOCK + DIGITS_BLOCK + EXPONENT_PLAIN_END] = {0};
-    const char *end = buffer + DIGITS_BLOCK;
-    const char *digits = put_digits_before(buffer + DIGITS_BLOCK, decimal.digits);
-    int exponent = decimal.exponent + (int)(end - digits) - 1;
-    while (end - digits > 1 && end[-1] == '0') {
-        end--;
+    size_t count = count_digits(decimal.digits);
+    int exponent = decimal.exponent + (int)count - 1;
+    if (exponent < EXPONENT_PLAIN_MIN || exponent >= EXPONENT_PLAIN_END) {
+        return print_scientific(decimal.digits, count, exponent, text);
     }
-    size_t count = (size_t)(end - digits);
-    bool plain = exponent >= EXPONENT_PLAIN_MIN && exponent < EXPONENT_PLAIN_END;
-    return plain ? layout_plain(digits, count, exponent, text)
-                 : layout_scientific(digits, count, exponent, text);
+    return exponent < 0 ? print_small(decimal.digits, count, exponent, text)
+                        : print_large(decimal.digits, count, exponent, text);
 }
 
 /* A whole number below 2^53: its digits are the shortest, because shorter ones are other integers. */
 static size_t print_whole(uint64_t value, char *text)
 {
     size_t len = num_print_u64(value, text);
-    memcpy(text + len, ".0", 2);
+    text[len] = '.';
+    text[len + 1] = '0';
     return len + 2;
 }
 

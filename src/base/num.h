@@ -11,8 +11,8 @@
 
 #include "base/slice.h"
 
-/* Room for any number printed here: at most 24 bytes of text, stored in larger blocks. */
-#define NUM_TEXT_MAX 48
+/* Enough room for any number printed here. */
+#define NUM_TEXT_MAX 32
 
 enum num_kind {
     NUM_NONE, /* not a number */

@@ -149,8 +149,8 @@ static bool convert_exactly(const struct written *number, double *ret_value)
         return false;
     }
     double value = (double)number->mantissa;
-    *ret_value = number->exponent < 0 ? value / powers[-number->exponent]
-                                      : value * powers[number->exponent];
+    *ret_value =
+        number->exponent < 0 ? value / powers[-number->exponent] : value * powers[number->exponent];
     return true;
 }
 

@@ -359,8 +359,8 @@ static uint16_t nearest_half(double value, double (*value_of)(uint16_t), uint16_
         *(value_of(middle) <= magnitude ? &low : &high) = middle;
     }
     /* Past the last finite value the format goes on as if it had one more binade. */
-    double above = high == infinity ? 2 * value_of(low) - value_of((uint16_t)(low - 1))
-                                    : value_of(high);
+    double above =
+        high == infinity ? 2 * value_of(low) - value_of((uint16_t)(low - 1)) : value_of(high);
     double middle = (value_of(low) + above) / 2;
     uint16_t result = magnitude < middle || (magnitude == middle && low % 2 == 0) ? low : high;
     return (uint16_t)(result | (signbit(value) ? 0x8000 : 0));
@@ -412,10 +412,9 @@ static void prints_halves_of_note(void **state)
         const char *f16;
         const char *bf16;
     } cases[] = {
-        {0x0000, "0.0", "0.0"},         {0x8000, "-0.0", "-0.0"},
-        {0x3c00, "1.0", "0.0078"},      {0x0001, "6e-08", "9e-41"},
-        {0x7bff, "65500.0", "2.65e+36"}, {0x3555, "0.3333", "7.93e-07"},
-        {0x3f80, "1.875", "1.0"},       {0x2e66, "0.1", "5.23e-11"},
+        {0x0000, "0.0", "0.0"},     {0x8000, "-0.0", "-0.0"},        {0x3c00, "1.0", "0.0078"},
+        {0x0001, "6e-08", "9e-41"}, {0x7bff, "65500.0", "2.65e+36"}, {0x3555, "0.3333", "7.93e-07"},
+        {0x3f80, "1.875", "1.0"},   {0x2e66, "0.1", "5.23e-11"},
     };
     char text[NUM_TEXT_MAX];
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
