@@ -1,0 +1,341 @@
+/*
+ * CSV bodies. The first row decides where columns go: by a header with the manifest's feature names
+ * or the model's input names, else by position and the selectors. Then every row is stored cell by
+ * cell as it is read; cells of dropped columns are only passed over.
+ */
+#include "codec/decode.h"
+
+#include <inttypes.h>
+
+#include "codec/columns.h"
+#include "codec/csv_reader.h"
+#include "codec/text.h"
+
+struct table {
+    struct decode *decode;
+    struct csv_reader reader;
+    struct slice *first; /* the cells of the first row */
+    size_t width;        /* how many there are */
+    struct columns columns;
+    bool by_input; /* columns feed the inputs they are named after */
+};
+
+static int count_cells(struct csv_reader reader, size_t *ret_count, struct error *error)
+{
+    size_t count = 0;
+    int status = csv_reader_end_row(&reader, &count, error);
+    *ret_count = count;
+    return status;
+}
+
+/* Collects the first row's cells; the reader stays before it. */
+static int read_first_row(struct table *table, struct error *error)
+{
+    struct csv_reader reader = table->reader;
+    struct arena *arena = table->decode->arena;
+    int status = count_cells(reader, &table->width, error);
+    if (status != ERR_OK) {
+        return status;
+    }
+    table->first = arena_zalloc(arena, table->width, sizeof(table->first[0]));
+    if (table->first == NULL) {
+        return error_set(error, ERR_NO_MEMORY, "no memory for %zu columns", table->width);
+    }
+    for (size_t i = 0; i < table->width && status == ERR_OK; i++) {
+        struct csv_cell cell;
+        status = csv_reader_cell(&reader, &cell, error);
+        if (status == ERR_OK) {
+            status = csv_cell_text(&cell, arena, &table->first[i], error);
+        }
+    }
+    return status;
+}
+
+/* Whether the input takes one value a row, as a column gives it. */
+static bool takes_column(const struct port *port)
+{
+    return !port->rank_known || port->rank == 1 ||
+           (port->rank == 2 && (port->dims[1] == 1 || port->dims[1] < 0));
+}
+
+/*
+ * Columns feed inputs by name where the header names all that a request has to give. The one input
+ * of a model with a matrix of features may bear the name of one of them: that is no such header.
+ */
+static bool names_inputs(const struct table *table, const struct columns *columns)
+{
+    const struct codec_plan *plan = table->decode->plan;
+    size_t required = 0;
+    for (size_t i = 0; i < plan->signature->input_count; i++) {
+        bool needed = plan_input_required(plan, i);
+        required += needed;
+        if (needed && !takes_column(&plan->signature->inputs[i])) {
+            return false;
+        }
+    }
+    const struct port *only = &plan->signature->inputs[plan->matrix.index];
+    bool one_value = only->rank_known && (only->rank == 1 || only->dims[1] == 1);
+    return columns->kept >= required &&
+           (plan->signature->input_count > 1 || one_value || table->width == 1);
+}
+
+/* A word that a cell of this type may be, so that it does not make its row a header. */
+static bool is_value(const struct port *port, struct slice cell)
+{
+    if (port->dtype == DTYPE_STRING || slice_trim(cell).len == 0) {
+        return true;
+    }
+    if (port->dtype == DTYPE_BOOL && (slice_eq_nocase(slice_trim(cell), SLICE("true")) ||
+                                      slice_eq_nocase(slice_trim(cell), SLICE("false")))) {
+        return true;
+    }
+    return num_parse(slice_trim(cell)).kind != NUM_NONE;
+}
+
+static bool looks_like_header(const struct table *table)
+{
+    const struct codec_plan *plan = table->decode->plan;
+    const struct port *port = &plan->signature->inputs[plan->matrix.index];
+    for (size_t i = 0; i < table->width; i++) {
+        if (!is_value(port, table->first[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Tries the header's names. True in *ret_named when they say where the columns go. */
+static int place_by_name(struct table *table, bool *ret_named, struct error *error)
+{
+    struct decode *decode = table->decode;
+    const struct codec_plan *plan = decode->plan;
+    struct columns columns;
+    int status = columns_by_input(plan, table->first, table->width, decode->sinks, decode->arena,
+                                  &columns, error);
+    if (status != ERR_OK) {
+        return status;
+    }
+    table->by_input = names_inputs(table, &columns);
+    if (!table->by_input) {
+        status =
+            columns_by_feature(plan, table->first, table->width, &decode->sinks[plan->matrix.index],
+                               decode->arena, &columns, error);
+    }
+    *ret_named = table->by_input || columns.kept > 0;
+    table->columns = columns;
+    return status;
+}
+
+static int place_by_position(struct table *table, struct error *error)
+{
+    struct decode *decode = table->decode;
+    int status = decode_check_matrix(decode, error);
+    if (status != ERR_OK) {
+        return status;
+    }
+    return columns_select(decode->plan, table->width, &decode->sinks[decode->plan->matrix.index],
+                          decode->arena, &table->columns, error);
+}
+
+/* An empty cell in a first row of values says more than the width that it makes. */
+static int check_first_row(const struct table *table, struct error *error)
+{
+    const struct codec_plan *plan = table->decode->plan;
+    const struct port *port = &plan->signature->inputs[plan->matrix.index];
+    struct scalar empty = {.kind = SCALAR_STRING};
+    for (size_t i = 0; i < table->width && port->dtype != DTYPE_STRING; i++) {
+        if (table->first[i].len == 0 && table->columns.items[i].sink != NULL) {
+            struct place place = {table->reader.row_line, 0, (int64_t)i};
+            scalar_refuse(&empty, SCALAR_NOT_A_NUMBER, port->dtype, port->name, error);
+            return place_prefix(error, &place);
+        }
+    }
+    return ERR_OK;
+}
+
+/* Sees whether the first row is a header, passes it if so, and places the columns. */
+static int place_columns(struct table *table, struct error *error)
+{
+    enum csv_header setting = table->decode->plan->options->csv_has_header;
+    bool named = false;
+    if (setting != CSV_HEADER_FALSE) {
+        int status = place_by_name(table, &named, error);
+        if (status != ERR_OK) {
+            return status;
+        }
+    }
+    bool header = named || setting == CSV_HEADER_TRUE ||
+                  (setting == CSV_HEADER_AUTO && looks_like_header(table));
+    int status = named ? ERR_OK : place_by_position(table, error);
+    if (status == ERR_OK && !header) {
+        status = check_first_row(table, error);
+    }
+    if (status == ERR_OK && header) {
+        size_t cells = 0;
+        status = csv_reader_end_row(&table->reader, &cells, error);
+    }
+    return status;
+}
+
+static int open_sinks(struct table *table, struct error *error)
+{
+    struct decode *decode = table->decode;
+    const struct codec_plan *plan = decode->plan;
+    size_t lines = text_count(decode->body, '\n') + text_count(decode->body, '\r') + 1;
+    uint64_t rows = decode_rows_bound(decode, lines);
+    if (!table->by_input) {
+        struct row_shape row = {1, {(int64_t)table->columns.kept}, table->columns.kept};
+        return decode_open(decode, &plan->matrix, &row, rows, error);
+    }
+    int status = ERR_OK;
+    for (size_t i = 0; i < table->width && status == ERR_OK; i++) {
+        if (table->columns.items[i].sink != NULL) {
+            struct row_shape one = {.rank = 0, .elements = 1};
+            struct field field = {.index = (size_t)(table->columns.items[i].sink - decode->sinks)};
+            if (!plan->signature->inputs[field.index].rank_known) {
+                one = (struct row_shape){1, {1}, 1};
+            }
+            status = decode_open(decode, &field, &one, rows, error);
+        }
+    }
+    return status;
+}
+
+static struct scalar parse_cell(struct slice text, enum dtype dtype)
+{
+    struct slice trimmed = slice_trim(text);
+    struct num num = num_parse(trimmed);
+    if (num.kind == NUM_NONE && dtype == DTYPE_BOOL) {
+        if (slice_eq_nocase(trimmed, SLICE("true")) || slice_eq_nocase(trimmed, SLICE("false"))) {
+            return (struct scalar){.kind = SCALAR_BOOL, .as.truth = trimmed.len == 4};
+        }
+    }
+    return scalar_from_num(num, trimmed);
+}
+
+static int put_cell(struct table *table, const struct column *column, const struct csv_cell *cell,
+                    struct error *error)
+{
+    struct sink *sink = column->sink;
+    struct scalar value = {.kind = SCALAR_STRING};
+    if (sink->dtype == DTYPE_STRING) {
+        int status = csv_cell_text(cell, table->decode->arena, &value.text, error);
+        if (status != ERR_OK) {
+            return status;
+        }
+    } else {
+        value = parse_cell(cell->text, sink->dtype);
+    }
+    enum scalar_fault fault = sink_put(sink, column->index, &value);
+    return fault == SCALAR_FITS
+               ? ERR_OK
+               : scalar_refuse(&value, fault, sink->dtype, sink->port->name, error);
+}
+
+static int refuse_width(size_t got, size_t wanted, struct error *error)
+{
+    return error_set(error, ERR_INVALID, "%zu cell%s where the first line has %zu", got,
+                     got == 1 ? "" : "s", wanted);
+}
+
+/* place->column is set where a single cell is at fault. */
+static int put_row(struct table *table, struct place *place, struct error *error)
+{
+    size_t width = table->columns.count;
+    struct csv_cell cell = {.last = false};
+    if (csv_reader_at_blank(&table->reader)) {
+        return error_set(error, ERR_INVALID, "the line is blank");
+    }
+    for (size_t i = 0; i < width; i++) {
+        if (cell.last) {
+            return refuse_width(i, width, error);
+        }
+        int status = csv_reader_cell(&table->reader, &cell, error);
+        if (status != ERR_OK) {
+            return status;
+        }
+        const struct column *column = &table->columns.items[i];
+        status = column->sink != NULL ? put_cell(table, column, &cell, error) : ERR_OK;
+        if (status != ERR_OK) {
+            place->column = (int64_t)i;
+            return status;
+        }
+    }
+    if (!cell.last) {
+        int status = csv_reader_end_row(&table->reader, &width, error);
+        return status != ERR_OK ? status : refuse_width(width, table->columns.count, error);
+    }
+    return ERR_OK;
+}
+
+static void end_row(struct table *table)
+{
+    struct decode *decode = table->decode;
+    for (size_t i = 0; i < decode->plan->signature->input_count; i++) {
+        if (decode->sinks[i].port != NULL) {
+            sink_end_row(&decode->sinks[i]);
+        }
+    }
+}
+
+/* Rows past the limit are counted, not stored. */
+static int put_rows(struct table *table, uint64_t *ret_rows, struct error *error)
+{
+    uint64_t max = decode_rows_bound(table->decode, UINT64_MAX);
+    uint64_t rows = 0;
+    for (; csv_reader_begin_row(&table->reader); rows++) {
+        struct place place = {table->reader.row_line, (int64_t)rows, -1};
+        size_t cells = 0;
+        int status = rows < max ? put_row(table, &place, error)
+                                : csv_reader_end_row(&table->reader, &cells, error);
+        if (status != ERR_OK) {
+            return status == ERR_INVALID ? place_prefix(error, &place) : status;
+        }
+        if (rows < max) {
+            end_row(table);
+        }
+    }
+    *ret_rows = rows;
+    return ERR_OK;
+}
+
+static int fill_table(struct table *table, struct error *error)
+{
+    uint64_t rows = 0;
+    int status = read_first_row(table, error);
+    if (status == ERR_OK) {
+        status = place_columns(table, error);
+    }
+    if (status == ERR_OK) {
+        status = open_sinks(table, error);
+    }
+    if (status == ERR_OK) {
+        status = put_rows(table, &rows, error);
+    }
+    if (status == ERR_OK) {
+        status = decode_check_records(table->decode, rows, error);
+    }
+    if (status == ERR_OK && rows == 0) {
+        status = error_set(error, ERR_INVALID, "the payload has a header but no rows");
+    }
+    return status;
+}
+
+int decode_csv(struct decode *decode, struct error *error)
+{
+    const struct codec_options *options = decode->plan->options;
+    struct table table = {.decode = decode};
+    struct slice text = slice_tail(decode->body, text_mark_bytes(decode->body));
+    csv_reader_init(&table.reader, text, options->csv_delimiter, options->csv_skip_blank_lines);
+    int status = text_check_utf8(decode->body, error);
+    if (status != ERR_OK) {
+        return status;
+    }
+    if (!csv_reader_begin_row(&table.reader)) {
+        return error_set(error, ERR_INVALID, "the payload has no rows");
+    }
+    if (csv_reader_at_blank(&table.reader)) {
+        return error_set(error, ERR_INVALID, "line 1: the line is blank");
+    }
+    return fill_table(&table, error);
+}

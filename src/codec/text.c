@@ -1,0 +1,125 @@
+#include "codec/text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define EXCERPT_BYTES 40
+
+size_t text_mark_bytes(struct slice text)
+{
+    return slice_starts_with(text, SLICE("\xef\xbb\xbf")) ? 3 : 0;
+}
+
+/* Bytes at the start that are ASCII for sure; looks at eight at a time. */
+static size_t ascii_prefix(struct slice text)
+{
+    size_t at = 0;
+    for (; text.len - at >= 8; at += 8) {
+        uint64_t word;
+        memcpy(&word, text.ptr + at, sizeof(word));
+        if ((word & UINT64_C(0x8080808080808080)) != 0) {
+            break;
+        }
+    }
+    return at;
+}
+
+static bool is_continuation(char byte)
+{
+    return ((unsigned char)byte & 0xc0) == 0x80;
+}
+
+/* Bytes of the character at the start, 0 when it is not well-formed (RFC 3629 section 4). */
+static size_t character_bytes(struct slice text)
+{
+    static const struct {
+        unsigned char first, last; /* of the lead byte */
+        unsigned char low, high;   /* of the byte behind it */
+        size_t len;
+    } forms[] = {
+        {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+    };
+    unsigned char lead = (unsigned char)text.ptr[0];
+    size_t i = 0;
+    size_t count = sizeof(forms) / sizeof(forms[0]);
+    while (i < count && (lead < forms[i].first || lead > forms[i].last)) {
+        i++;
+    }
+    if (i == count || forms[i].len > text.len) {
+        return 0;
+    }
+    if (forms[i].len > 1) {
+        unsigned char second = (unsigned char)text.ptr[1];
+        if (second < forms[i].low || second > forms[i].high) {
+            return 0;
+        }
+    }
+    for (size_t at = 2; at < forms[i].len; at++) {
+        if (!is_continuation(text.ptr[at])) {
+            return 0;
+        }
+    }
+    return forms[i].len;
+}
+
+int text_check_utf8(struct slice text, struct error *error)
+{
+    size_t at = 0;
+    while (at < text.len) {
+        size_t step = ascii_prefix(slice_tail(text, at));
+        at += step;
+        if (step == 0) {
+            step = character_bytes(slice_tail(text, at));
+            if (step == 0) {
+                return error_set(error, ERR_INVALID, "invalid UTF-8 at byte %zu", at);
+            }
+            at += step;
+        }
+    }
+    return ERR_OK;
+}
+
+struct slice text_excerpt(struct slice text)
+{
+    size_t len = text.len;
+    if (len > EXCERPT_BYTES) {
+        len = EXCERPT_BYTES;
+        while (len > 0 && is_continuation(text.ptr[len])) {
+            len--;
+        }
+    }
+    return slice_head(text, len);
+}
+
+const char *text_ellipsis(struct slice text)
+{
+    return text.len > EXCERPT_BYTES ? "..." : "";
+}
+
+size_t text_count(struct slice text, char byte)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        count += text.ptr[i] == byte;
+    }
+    return count;
+}
+
+int place_prefix(struct error *error, const struct place *place)
+{
+    char line[32] = "";
+    char column[32] = "";
+    if (error == NULL) {
+        return ERR_INVALID;
+    }
+    if (place->line > 0) {
+        snprintf(line, sizeof(line), "line %" PRId64 ", ", place->line);
+    }
+    if (place->column >= 0) {
+        snprintf(column, sizeof(column), ", column %" PRId64, place->column);
+    }
+    return error_prefix(error, "%srow %" PRId64 "%s", line, place->row, column);
+}
