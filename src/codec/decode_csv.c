@@ -232,40 +232,42 @@ static int put_cell(struct table *table, const struct column *column, const stru
                : scalar_refuse(&value, fault, sink->dtype, sink->port->name, error);
 }
 
-static int refuse_width(size_t got, size_t wanted, struct error *error)
+static int refuse_width(const struct place *place, size_t got, size_t wanted, struct error *error)
 {
-    return error_set(error, ERR_INVALID, "%zu cell%s where the first line has %zu", got,
-                     got == 1 ? "" : "s", wanted);
+    error_set(error, ERR_INVALID, "%zu cell%s where the first line has %zu", got,
+              got == 1 ? "" : "s", wanted);
+    return place_prefix(error, place);
 }
 
-/* place->column is set where a single cell is at fault. */
-static int put_row(struct table *table, struct place *place, struct error *error)
+/* The reader's messages name their own line: a quoted cell may start far below its row. */
+static int put_row(struct table *table, struct place place, struct error *error)
 {
     size_t width = table->columns.count;
+    size_t cells = 0;
     struct csv_cell cell = {.last = false};
     if (csv_reader_at_blank(&table->reader)) {
-        return error_set(error, ERR_INVALID, "the line is blank");
+        error_set(error, ERR_INVALID, "the line is blank");
+        return place_prefix(error, &place);
     }
-    for (size_t i = 0; i < width; i++) {
-        if (cell.last) {
-            return refuse_width(i, width, error);
-        }
+    for (; cells < width && !cell.last; cells++) {
+        const struct column *column = &table->columns.items[cells];
         int status = csv_reader_cell(&table->reader, &cell, error);
         if (status != ERR_OK) {
             return status;
         }
-        const struct column *column = &table->columns.items[i];
         status = column->sink != NULL ? put_cell(table, column, &cell, error) : ERR_OK;
         if (status != ERR_OK) {
-            place->column = (int64_t)i;
-            return status;
+            place.column = (int64_t)cells;
+            return status == ERR_INVALID ? place_prefix(error, &place) : status;
         }
     }
     if (!cell.last) {
-        int status = csv_reader_end_row(&table->reader, &width, error);
-        return status != ERR_OK ? status : refuse_width(width, table->columns.count, error);
+        int status = csv_reader_end_row(&table->reader, &cells, error);
+        if (status != ERR_OK) {
+            return status;
+        }
     }
-    return ERR_OK;
+    return cells == width ? ERR_OK : refuse_width(&place, cells, width, error);
 }
 
 static void end_row(struct table *table)
@@ -286,10 +288,10 @@ static int put_rows(struct table *table, uint64_t *ret_rows, struct error *error
     for (; csv_reader_begin_row(&table->reader); rows++) {
         struct place place = {table->reader.row_line, (int64_t)rows, -1};
         size_t cells = 0;
-        int status = rows < max ? put_row(table, &place, error)
+        int status = rows < max ? put_row(table, place, error)
                                 : csv_reader_end_row(&table->reader, &cells, error);
         if (status != ERR_OK) {
-            return status == ERR_INVALID ? place_prefix(error, &place) : status;
+            return status;
         }
         if (rows < max) {
             end_row(table);
@@ -327,9 +329,9 @@ int decode_csv(struct decode *decode, struct error *error)
     struct table table = {.decode = decode};
     struct slice text = slice_tail(decode->body, text_mark_bytes(decode->body));
     csv_reader_init(&table.reader, text, options->csv_delimiter, options->csv_skip_blank_lines);
-    int status = text_check_utf8(decode->body, error);
-    if (status != ERR_OK) {
-        return status;
+    size_t invalid = text_find_invalid(decode->body);
+    if (invalid < decode->body.len) {
+        return error_set(error, ERR_INVALID, "invalid UTF-8 at byte %zu", invalid);
     }
     if (!csv_reader_begin_row(&table.reader)) {
         return error_set(error, ERR_INVALID, "the payload has no rows");

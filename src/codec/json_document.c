@@ -183,6 +183,10 @@ static int refuse(struct slice text, size_t base, const yyjson_read_err *fault, 
     if (fault->code == YYJSON_READ_ERROR_MEMORY_ALLOCATION) {
         return error_set(error, ERR_NO_MEMORY, "no memory for a JSON text of %zu bytes", text.len);
     }
+    size_t invalid = text_find_invalid(text);
+    if (invalid <= fault->pos && invalid < text.len) {
+        return error_set(error, ERR_INVALID, "invalid UTF-8 at byte %zu", base + invalid);
+    }
     if (base > 0 ||
         !yyjson_locate_pos(text.ptr, text.len, fault->pos, &line, &column, &character)) {
         return refuse_at(base + fault->pos, fault->msg, error);

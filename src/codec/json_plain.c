@@ -161,21 +161,26 @@ static bool probe_row(struct json_cursor cursor, unsigned rank, struct row_shape
     struct row_shape row = {.rank = rank, .elements = 1};
     int64_t commas[TENSOR_MAX_RANK] = {0};
     unsigned depth = 0;
+    char before = '\0';
     for (; rank > 0 && cursor.at < cursor.end; cursor.at++) {
         char byte = *cursor.at;
+        if (json_is_space(byte)) {
+            continue;
+        }
         if (byte == '[' && depth < rank) {
             commas[depth++] = 0;
         } else if (byte == ',' && depth > 0) {
             commas[depth - 1]++;
-        } else if (byte == ']' && depth > 0) {
+        } else if (byte == ']' && depth > 0 && before != '[') {
             depth--;
             row.dims[depth] = row.dims[depth] == 0 ? commas[depth] + 1 : row.dims[depth];
             if (depth == 0) {
                 break;
             }
-        } else if (byte == '"' || byte == '{' || byte == '[') {
+        } else if (byte == '"' || byte == '{' || byte == '[' || byte == ']') {
             return false;
         }
+        before = byte;
     }
     for (unsigned i = 0; i < rank; i++) {
         if (row.dims[i] == 0 || checked_mul(row.elements, (size_t)row.dims[i], &row.elements)) {

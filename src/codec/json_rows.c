@@ -17,9 +17,8 @@ int json_shape(const struct json_value *value, struct row_shape *ret_shape, stru
         if (count == 0) {
             return error_set(error, ERR_INVALID, "an array without values");
         }
-        if (shape.rank == TENSOR_MAX_RANK) {
-            return error_set(error, ERR_INVALID,
-                             "arrays nested deeper than a tensor's %d dimensions", TENSOR_MAX_RANK);
+        if (shape.rank == TENSOR_MAX_RANK - 1) {
+            return error_set(error, ERR_INVALID, "arrays nested deeper than a tensor's dimensions");
         }
         if (checked_mul(shape.elements, count, &shape.elements)) {
             return error_set(error, ERR_INVALID, "the shape is too large");

@@ -12,7 +12,7 @@
 #include "base/check.h"
 #include "codec/text.h"
 
-/* Every whole number up to here has a double of its own. */
+/* Every whole number below has a double of its own, which no other rounds to. */
 #define EXACT_MAX 9007199254740992.0
 
 struct scalar scalar_from_num(struct num num, struct slice text)
@@ -127,8 +127,8 @@ static enum scalar_fault whole_from_double(const struct scalar *value, struct wh
     if (number != trunc(number)) {
         return SCALAR_FRACTION;
     }
-    if (!value->exact && fabs(number) > EXACT_MAX) {
-        return SCALAR_INEXACT;
+    if (!value->exact && fabs(number) >= EXACT_MAX) {
+        return SCALAR_LOST;
     }
     ret_whole->negative = number < 0;
     ret_whole->bits = number < 0 ? (uint64_t)(int64_t)number : (uint64_t)number;
@@ -222,7 +222,7 @@ enum scalar_fault scalar_store(const struct scalar *value, enum dtype through, e
     fault = store_direct(value, dtype, element);
     if (fault == SCALAR_FITS && (store_direct(&via, dtype, &changed) != SCALAR_FITS ||
                                  memcmp(&changed, element, dtype_size(dtype)) != 0)) {
-        fault = SCALAR_INEXACT;
+        fault = SCALAR_CHANGED;
     }
     return fault;
 }
@@ -353,7 +353,8 @@ static const char *const fault_texts[] = {
     [SCALAR_MISSING] = "has no value in this type",
     [SCALAR_FRACTION] = "is not a whole number",
     [SCALAR_RANGE] = "is out of range",
-    [SCALAR_INEXACT] = "cannot be kept exactly",
+    [SCALAR_LOST] = "is a double and may have lost digits",
+    [SCALAR_CHANGED] = "is changed by TABULAR_DTYPE or the input map's type",
     [SCALAR_NESTED] = "stands where a single value is expected",
 };
 

@@ -45,7 +45,8 @@ enum scalar_fault {
     SCALAR_MISSING,      /* null in anything but a float tensor */
     SCALAR_FRACTION,     /* 3.5 for an integer */
     SCALAR_RANGE,        /* 300 for uint8 */
-    SCALAR_INEXACT,      /* 2e53 for an integer: the digits behind the double are not known */
+    SCALAR_LOST,         /* 9007199254740993.0 for an integer: as a double it is another number */
+    SCALAR_CHANGED,      /* an integer that the type on the way does not hold */
     SCALAR_NESTED,       /* an array or an object */
 };
 

@@ -65,21 +65,20 @@ static size_t character_bytes(struct slice text)
     return forms[i].len;
 }
 
-int text_check_utf8(struct slice text, struct error *error)
+size_t text_find_invalid(struct slice text)
 {
     size_t at = 0;
     while (at < text.len) {
         size_t step = ascii_prefix(slice_tail(text, at));
-        at += step;
         if (step == 0) {
             step = character_bytes(slice_tail(text, at));
-            if (step == 0) {
-                return error_set(error, ERR_INVALID, "invalid UTF-8 at byte %zu", at);
-            }
-            at += step;
         }
+        if (step == 0) {
+            break;
+        }
+        at += step;
     }
-    return ERR_OK;
+    return at;
 }
 
 struct slice text_excerpt(struct slice text)

@@ -14,8 +14,8 @@
 
 /* Bytes of a UTF-8 byte order mark at the start of the text: 3 or 0. */
 size_t text_mark_bytes(struct slice text);
-/* ERR_INVALID with the byte offset of the first sequence that is not UTF-8 (RFC 3629). */
-MUST_CHECK int text_check_utf8(struct slice text, struct error *error);
+/* Offset of the first sequence that is not UTF-8 (RFC 3629), or the text's length. */
+size_t text_find_invalid(struct slice text);
 /* The first characters of user text for a message: at most 40 bytes, cut between characters. */
 struct slice text_excerpt(struct slice text);
 /* "..." where text_excerpt left something out, "" otherwise. Static. */
