@@ -89,6 +89,8 @@ MUST_CHECK int codec_plan_new(const struct codec_options *options,
                               const struct signature *signature, struct codec_plan **ret_plan,
                               struct error *error);
 void codec_plan_free(struct codec_plan *plan); /* NULL is fine */
+/* The version of yyjson this was built with. Static. */
+const char *codec_library_version(void);
 /* Output indices a run has to ask for, in the order codec_encode expects their values. */
 const size_t *codec_plan_wanted(const struct codec_plan *plan, size_t *ret_count);
 

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/checked.h"
 #include "base/num.h"
+#include "codec/codec.h"
 #include "codec/text.h"
 
 #define ROOM_ALIGN 16
@@ -314,4 +315,9 @@ struct scalar json_value_scalar(const struct json_value *value)
     default:
         return (struct scalar){.kind = SCALAR_NULL};
     }
+}
+
+const char *codec_library_version(void)
+{
+    return YYJSON_VERSION_STRING;
 }

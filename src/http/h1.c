@@ -496,3 +496,11 @@ int h1_put_continue(struct bytes *out)
 {
     return bytes_put(out, SLICE("HTTP/1.1 100 Continue\r\n\r\n"));
 }
+
+#define TEXT_OF(number) #number
+#define VERSION_TEXT(major, minor, patch) TEXT_OF(major) "." TEXT_OF(minor) "." TEXT_OF(patch)
+
+const char *h1_library_version(void)
+{
+    return VERSION_TEXT(LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH);
+}

@@ -92,6 +92,9 @@ bool h1_keeps_alive(const struct h1 *h1);
  */
 MUST_CHECK int h1_put_head(const struct h1 *h1, const struct http_response *response,
                            struct slice date, bool close, struct bytes *out);
+/* The version of llhttp this was built with. Static. */
+const char *h1_library_version(void);
+
 /* The interim "100 Continue" (RFC 9110 section 15.2.1). */
 MUST_CHECK int h1_put_continue(struct bytes *out);
 
