@@ -1,0 +1,110 @@
+#include "cli/command.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const struct command *const all[] = {
+    &command_serve, &command_inspect, &command_check, &command_predict, &command_version,
+    &command_settings,
+};
+
+const struct command *const *commands(size_t *ret_count)
+{
+    *ret_count = sizeof(all) / sizeof(all[0]);
+    return all;
+}
+
+int command_fail(const struct error *error)
+{
+    fprintf(stderr, "onnxd: %s\n", error->text);
+    return error->code == ERR_CONFIG ? EXIT_CODE_CONFIG : EXIT_CODE_FAILED;
+}
+
+int command_wants_help(int argc, char **argv)
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+void command_print_help(const struct command *command)
+{
+    printf("usage: onnxd %s %s\n\n%s\n", command->name, command->arguments, command->summary);
+    if (command->details != NULL) {
+        printf("\n%s\n", command->details);
+    }
+    printf("\n");
+    settings_print_help(stdout, command->groups, command->options, command->option_count);
+}
+
+static const char *lookup(void *environment, const char *name)
+{
+    (void)environment;
+    return getenv(name);
+}
+
+static int set_paths(struct command_input *input, const char *path, struct error *error)
+{
+    struct stat status;
+    if (stat(path, &status) != 0) {
+        return error_set(error, ERR_CONFIG, "%s: %s", path, "no such file or directory");
+    }
+    const char *slash = strrchr(path, '/');
+    bool is_directory = S_ISDIR(status.st_mode);
+    int directory_len = is_directory ? (int)strlen(path) : slash == NULL ? 1 : (int)(slash - path);
+    const char *directory = is_directory || slash != NULL ? path : ".";
+    if (slash == path && !is_directory) {
+        directory_len = 1;
+    }
+    int printed = snprintf(input->directory, sizeof(input->directory), "%.*s", directory_len,
+                           directory);
+    int named = snprintf(input->filename, sizeof(input->filename), "%s",
+                         is_directory ? "" : slash == NULL ? path : slash + 1);
+    if (printed >= (int)sizeof(input->directory) || named >= (int)sizeof(input->filename)) {
+        return error_set(error, ERR_CONFIG, "%.100s...: the path is too long", path);
+    }
+    input->overrides[0] = (struct settings_pair){SLICE("SM_MODEL_DIR"),
+                                                 slice_from_str(input->directory)};
+    input->overrides[1] = (struct settings_pair){SLICE("MODEL_FILENAME"),
+                                                 slice_from_str(input->filename)};
+    input->input.overrides = input->overrides;
+    input->input.override_count = is_directory ? 1 : 2;
+    return ERR_OK;
+}
+
+int command_read(const struct command *command, int argc, char **argv, struct command_input *ret,
+                 struct settings *settings, struct error *error)
+{
+    *ret = (struct command_input){
+        .input = {.groups = command->groups,
+                  .argc = argc,
+                  .argv = argv,
+                  .lookup = lookup,
+                  .options = command->options,
+                  .option_count = command->option_count},
+    };
+    int status = settings_load(settings, &ret->input, error);
+    if (status != ERR_OK) {
+        return status;
+    }
+    if (settings->positional_count > 1) {
+        status = error_set(error, ERR_CONFIG, "%s: one path at most is expected",
+                           settings->positionals[1]);
+    } else if (settings->positional_count == 1) {
+        status = set_paths(ret, settings->positionals[0], error);
+        if (status == ERR_OK) {
+            settings_done(settings);
+            return settings_load(settings, &ret->input, error);
+        }
+    }
+    if (status != ERR_OK) {
+        settings_done(settings);
+    }
+    return status;
+}

@@ -1,0 +1,350 @@
+#include "serve/deployment.h"
+
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "config/cpu_quota.h"
+#include "sched/probe.h"
+
+#define DEPLOYMENT_MAGIC 0x6465706cu
+#define ARENA_BLOCK_BYTES ((size_t)16 * 1024)
+#define ARENA_MAX_BYTES ((size_t)256 * 1024 * 1024)
+
+struct deployment *deployment_ref(struct deployment *deployment)
+{
+    CHECK_MAGIC(deployment, DEPLOYMENT_MAGIC);
+    atomic_fetch_add_explicit(&deployment->refs, 1, memory_order_relaxed);
+    return deployment;
+}
+
+void deployment_unref(struct deployment *deployment)
+{
+    if (deployment == NULL) {
+        return;
+    }
+    CHECK_MAGIC(deployment, DEPLOYMENT_MAGIC);
+    if (atomic_fetch_sub_explicit(&deployment->refs, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    if (deployment->on_unused != NULL) {
+        deployment->on_unused(deployment, deployment->on_unused_user);
+    } else {
+        deployment_free(deployment);
+    }
+}
+
+void deployment_free(struct deployment *deployment)
+{
+    codec_plan_free(deployment->plan);
+    if (deployment->model != NULL) {
+        deployment->backend->close(deployment->model);
+    }
+    settings_done(&deployment->settings);
+    manifest_done(&deployment->manifest);
+    arena_done(&deployment->arena);
+    deployment->magic = 0;
+    mem_free(deployment);
+}
+
+/* A map setting as the codec takes it. NULL and ERR_NO_MEMORY aside, as many items as the setting. */
+static const struct codec_mapping *codec_map(const struct settings_map *map, struct arena *arena)
+{
+    struct codec_mapping *items = arena_zalloc(arena, map->count, sizeof(items[0]));
+    for (size_t i = 0; items != NULL && i < map->count; i++) {
+        items[i] = (struct codec_mapping){
+            .key = map->items[i].key, .port = map->items[i].port, .dtype = map->items[i].dtype};
+    }
+    return items;
+}
+
+int deployment_codec_options(const struct settings *settings, const struct manifest *manifest,
+                             struct arena *arena, struct codec_options *ret_options)
+{
+    static const enum csv_header headers[] = {
+        [SETTING_CSV_HEADER_AUTO] = CSV_HEADER_AUTO,
+        [SETTING_CSV_HEADER_TRUE] = CSV_HEADER_TRUE,
+        [SETTING_CSV_HEADER_FALSE] = CSV_HEADER_FALSE,
+    };
+    static const enum json_nonfinite nonfinites[] = {
+        [SETTING_NONFINITE_LITERAL] = JSON_NONFINITE_LITERAL,
+        [SETTING_NONFINITE_NULL] = JSON_NONFINITE_NULL,
+        [SETTING_NONFINITE_ERROR] = JSON_NONFINITE_ERROR,
+    };
+    const struct manifest_port *features = manifest->input_count > 0 ? &manifest->inputs[0] : NULL;
+    struct codec_options options = {
+        .json_key_instances = settings->json_key_instances,
+        .jsonl_features_key = settings->jsonl_features_key,
+        .csv_delimiter = settings->csv_delimiter,
+        .csv_has_header = headers[settings->csv_has_header],
+        .csv_skip_blank_lines = settings->csv_skip_blank_lines,
+        .id_columns = settings->tabular_id_columns,
+        .feature_columns = settings->tabular_feature_columns,
+        .num_features = settings->tabular_num_features,
+        .tabular_dtype = settings->tabular_dtype,
+        .max_records = settings->max_records,
+        .input_name = settings->onnx_input_name,
+        .output_name = settings->onnx_output_name,
+        .output_index = settings->onnx_output_index,
+        .input_map = codec_map(&settings->onnx_input_map_json, arena),
+        .input_map_count = settings->onnx_input_map_json.count,
+        .output_map = codec_map(&settings->onnx_output_map_json, arena),
+        .output_map_count = settings->onnx_output_map_json.count,
+        .dynamic_batch = settings->onnx_dynamic_batch,
+        .predictions_only = settings->return_predictions_only,
+        .json_output_key = settings->json_output_key,
+        .json_nonfinite = nonfinites[settings->json_nonfinite],
+        .feature_names = features == NULL ? NULL : features->feature_names,
+        .feature_name_count = features == NULL ? 0 : features->feature_name_count,
+    };
+    if (options.input_map == NULL || options.output_map == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    *ret_options = options;
+    return ERR_OK;
+}
+
+/* Threads of the runtime a run may use, so that loops x intra-op threads stay within the quota. */
+static unsigned intra_op_threads(const struct settings *settings, unsigned io_threads)
+{
+    if (settings->onnx_intra_op_threads != 0) {
+        return settings->onnx_intra_op_threads;
+    }
+    unsigned quota = cpu_quota();
+    return io_threads == 0 || quota <= io_threads ? 1 : quota / io_threads;
+}
+
+struct backend_options deployment_backend_options(const struct settings *settings,
+                                                  const char *path, unsigned io_threads)
+{
+    static const char *const levels[] = {
+        [SETTING_GRAPH_OPT_DISABLE] = "disable",
+        [SETTING_GRAPH_OPT_BASIC] = "basic",
+        [SETTING_GRAPH_OPT_EXTENDED] = "extended",
+        [SETTING_GRAPH_OPT_ALL] = "all",
+    };
+    return (struct backend_options){
+        .path = path,
+        .library = settings->onnx_runtime_library.len == 0 ? NULL
+                                                           : settings->onnx_runtime_library.ptr,
+        .providers = settings->onnx_providers,
+        .intra_op_threads = intra_op_threads(settings, io_threads),
+        .inter_op_threads = settings->onnx_inter_op_threads == 0 ? 1
+                                                                 : settings->onnx_inter_op_threads,
+        .graph_opt_level = slice_from_str(levels[settings->onnx_graph_opt_level]),
+    };
+}
+
+static int choose_backend(struct deployment *deployment, const struct deployment_query *query,
+                          struct error *error)
+{
+    if (deployment->artifact.kind == MODEL_ONNX) {
+        deployment->backend = &backend_ort;
+    } else if (deployment->artifact.kind == MODEL_FAKE) {
+        deployment->backend = query->test_backend;
+    }
+    if (deployment->backend == NULL) {
+        return error_set(error, ERR_CONFIG, "%s: %s models cannot be served by this build",
+                         deployment->artifact.path.ptr, model_kind_name(deployment->artifact.kind));
+    }
+    return ERR_OK;
+}
+
+/* Finds the model with the settings that flags and environment give, then again with the manifest's. */
+static int find_model(struct deployment *deployment, const struct deployment_query *query,
+                      struct error *error)
+{
+    struct settings found_with;
+    int status = settings_load(&found_with, query->input, error);
+    if (status != ERR_OK) {
+        return status;
+    }
+    struct artifact_query wanted = {
+        .directory = found_with.sm_model_dir,
+        .file_name = found_with.model_filename,
+        .model_type = found_with.model_type == SETTING_MODEL_TYPE_AUTO
+                    ? SLICE("")
+                    : slice_from_str(settings_enum_name(&found_with, "MODEL_TYPE")),
+        .allow_fake = query->test_backend != NULL,
+    };
+    status = artifact_find(&wanted, &deployment->arena, &deployment->artifact, error);
+    if (status == ERR_OK) {
+        status = manifest_load(&deployment->manifest, found_with.sm_model_dir.ptr,
+                               &deployment->has_manifest, error);
+    }
+    settings_done(&found_with);
+    return status;
+}
+
+static int load_settings(struct deployment *deployment, const struct deployment_query *query,
+                         struct error *error)
+{
+    struct settings_input input = *query->input;
+    input.manifest = deployment->manifest.settings;
+    input.manifest_count = deployment->manifest.setting_count;
+    return settings_load(&deployment->settings, &input, error);
+}
+
+static void name_model(struct deployment *deployment)
+{
+    struct slice path = deployment->artifact.path;
+    if (deployment->manifest.name.len > 0) {
+        deployment->name = deployment->manifest.name;
+        return;
+    }
+    for (size_t at; (at = slice_find(path, '/')) < path.len;) {
+        path = slice_tail(path, at + 1);
+    }
+    deployment->name = path;
+}
+
+static void ignore_line(void *user, const char *line)
+{
+    (void)user;
+    (void)line;
+}
+
+static int check_manifest(const struct deployment *deployment, const struct deployment_query *query,
+                          struct error *error)
+{
+    deployment_report *report = query->report == NULL ? ignore_line : query->report;
+    size_t contradictions = manifest_check(&deployment->manifest, deployment->signature, report,
+                                           query->report_user);
+    if (contradictions > 0) {
+        return error_set(error, ERR_CONFIG, "%s contradicts the model in %zu place%s",
+                         MANIFEST_FILE_NAME, contradictions, contradictions == 1 ? "" : "s");
+    }
+    return ERR_OK;
+}
+
+static void set_target(struct deployment *deployment)
+{
+    struct batch_target *target = &deployment->target;
+    *target = (struct batch_target){
+        .backend = deployment->backend,
+        .model = deployment->model,
+        .input_count = deployment->signature->input_count,
+        .batchable = signature_is_batchable(deployment->signature) &&
+                     deployment->settings.batching != SETTING_BATCHING_OFF,
+        .max_rows = deployment->settings.max_batch_size,
+    };
+    target->wanted = codec_plan_wanted(deployment->plan, &target->wanted_count);
+}
+
+/* The manifest's own sample must work; the service would be useless to those it was written for. */
+static int run_warmup_sample(const struct deployment *deployment, struct arena *scratch,
+                             struct error *error)
+{
+    const struct manifest_sample *sample = &deployment->manifest.warmup;
+    struct codec_inputs inputs;
+    enum media media = media_parse(sample->content_type);
+    int status = codec_decode(deployment->plan, media, sample->body, scratch, &inputs, error);
+    if (status == ERR_OK) {
+        const struct batch_target *target = &deployment->target;
+        struct value *values = arena_zalloc(scratch, target->wanted_count, sizeof(values[0]));
+        status = values == NULL
+                     ? error_set(error, ERR_NO_MEMORY, "no memory")
+                     : target->backend->run(target->model, inputs.tensors, target->wanted,
+                                            target->wanted_count, scratch, values, error);
+        for (size_t i = 0; status == ERR_OK && i < target->wanted_count; i++) {
+            value_done(&values[i]);
+        }
+        codec_inputs_done(&inputs);
+    }
+    if (status != ERR_OK) {
+        error->code = ERR_CONFIG;
+        return error_prefix(error, "%s: the warmup sample does not run", MANIFEST_FILE_NAME);
+    }
+    return ERR_OK;
+}
+
+static int warm_up(struct deployment *deployment, const struct deployment_query *query,
+                   struct error *error)
+{
+    struct arena scratch;
+    arena_init(&scratch, ARENA_BLOCK_BYTES, ARENA_MAX_BYTES);
+    int status = ERR_OK;
+    if (deployment->manifest.warmup.given) {
+        status = run_warmup_sample(deployment, &scratch, error);
+    }
+    bool shared = deployment->target.batchable;
+    if (status == ERR_OK &&
+        probe_rows(&deployment->target, deployment->signature, &scratch) == PROBE_DEPENDENT &&
+        shared) {
+        deployment->target.batchable = false;
+        if (query->report != NULL) {
+            query->report(query->report_user,
+                          "two rows answer otherwise together than alone: requests will not share "
+                          "a run");
+        }
+    }
+    arena_done(&scratch);
+    return status;
+}
+
+static int open_model(struct deployment *deployment, struct error *error)
+{
+    const struct settings *settings = &deployment->settings;
+    unsigned io_threads = settings->io_threads == 0 ? cpu_quota() : settings->io_threads;
+    struct backend_options options =
+        deployment_backend_options(settings, deployment->artifact.path.ptr, io_threads);
+    uint64_t before_ns = clock_monotonic_ns();
+    int status = deployment->backend->open(&options, &deployment->model, error);
+    deployment->load_ns = clock_monotonic_ns() - before_ns;
+    if (status == ERR_OK) {
+        deployment->signature = deployment->backend->signature(deployment->model);
+    }
+    return status;
+}
+
+static int make_plan(struct deployment *deployment, struct error *error)
+{
+    int status = deployment_codec_options(&deployment->settings, &deployment->manifest,
+                                          &deployment->arena, &deployment->codec_options);
+    if (status != ERR_OK) {
+        return error_set(error, ERR_NO_MEMORY, "no memory");
+    }
+    return codec_plan_new(&deployment->codec_options, deployment->signature, &deployment->plan,
+                          error);
+}
+
+int deployment_load(const struct deployment_query *query, struct deployment **ret_deployment,
+                    struct error *error)
+{
+    struct deployment *deployment = mem_zalloc(1, sizeof(*deployment));
+    if (deployment == NULL) {
+        return error_set(error, ERR_NO_MEMORY, "no memory");
+    }
+    deployment->magic = DEPLOYMENT_MAGIC;
+    atomic_init(&deployment->refs, 1);
+    arena_init(&deployment->arena, ARENA_BLOCK_BYTES, ARENA_MAX_BYTES);
+
+    int status = find_model(deployment, query, error);
+    if (status == ERR_OK) {
+        status = load_settings(deployment, query, error);
+    }
+    if (status == ERR_OK) {
+        status = choose_backend(deployment, query, error);
+    }
+    if (status == ERR_OK) {
+        status = open_model(deployment, error);
+    }
+    if (status == ERR_OK) {
+        status = check_manifest(deployment, query, error);
+    }
+    if (status == ERR_OK) {
+        status = make_plan(deployment, error);
+    }
+    if (status == ERR_OK) {
+        name_model(deployment);
+        set_target(deployment);
+        status = warm_up(deployment, query, error);
+    }
+    if (status != ERR_OK) {
+        deployment_free(deployment);
+        return status;
+    }
+    *ret_deployment = deployment;
+    return ERR_OK;
+}

@@ -1,0 +1,72 @@
+/*
+ * A model in service: the loaded model, its manifest, the settings that go with it and the codec
+ * plan, made together and never changed. A reload makes a new one beside it; loops hold a reference
+ * to the one they use, and the last reference hands it back for closing.
+ */
+#ifndef SERVE_DEPLOYMENT_H
+#define SERVE_DEPLOYMENT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backend/artifact.h"
+#include "backend/backend.h"
+#include "base/arena.h"
+#include "codec/codec.h"
+#include "config/manifest.h"
+#include "config/settings.h"
+#include "sched/batch.h"
+
+struct deployment {
+    unsigned magic;
+    _Atomic unsigned refs;
+    struct deployment *next; /* of whoever collects those to be closed */
+    void (*on_unused)(struct deployment *deployment, void *user); /* by the last unref */
+    void *on_unused_user;
+
+    struct arena arena;
+    struct artifact artifact;
+    struct manifest manifest;
+    bool has_manifest;
+    struct settings settings; /* with the manifest's defaults in their place */
+    const struct backend *backend;
+    struct backend_model *model;
+    const struct signature *signature;
+    struct codec_options codec_options;
+    struct codec_plan *plan;
+    struct batch_target target;
+    struct slice name; /* of the manifest, else of the file */
+    uint64_t load_ns;  /* how long opening took */
+};
+
+/* Where lines for people go while loading: contradictions, remarks. */
+typedef void deployment_report(void *user, const char *line);
+
+struct deployment_query {
+    const struct settings_input *input; /* flags and environment; the manifest joins them */
+    const struct backend *test_backend; /* of the test server, for *.fake models; else NULL */
+    deployment_report *report;          /* each contradiction of a manifest; may be NULL */
+    void *report_user;
+};
+
+/*
+ * Finds, opens, checks, plans, warms and probes. ERR_CONFIG and one line saying why when any of it
+ * fails; nothing is left behind then. *ret_deployment has one reference. Blocking; any thread.
+ */
+MUST_CHECK int deployment_load(const struct deployment_query *query,
+                               struct deployment **ret_deployment, struct error *error);
+struct deployment *deployment_ref(struct deployment *deployment);
+void deployment_unref(struct deployment *deployment); /* NULL is fine; any thread */
+/* Closes the model and frees all. What on_unused ends with. */
+void deployment_free(struct deployment *deployment);
+
+/* The codec's options of these settings; names of features come from the manifest. */
+MUST_CHECK int deployment_codec_options(const struct settings *settings,
+                                        const struct manifest *manifest, struct arena *arena,
+                                        struct codec_options *ret_options);
+/* The runtime's options of these settings for the model at `path`. */
+struct backend_options deployment_backend_options(const struct settings *settings,
+                                                  const char *path, unsigned io_threads);
+
+#endif

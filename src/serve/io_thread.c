@@ -1,0 +1,333 @@
+#include "serve/io_thread.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "serve/session.h"
+
+#define REPLY_MAX_BYTES ((size_t)1 << 31)
+
+static struct io_thread *of_mail(struct loop_mail *mail, size_t offset)
+{
+    return (struct io_thread *)(void *)((char *)mail - offset);
+}
+
+/* ---- the model ---- */
+
+static void on_deploy_mail(struct loop_mail *mail)
+{
+    struct io_thread *io = of_mail(mail, offsetof(struct io_thread, deploy_mail));
+    struct deployment *next = atomic_exchange(&io->deploy_next, NULL);
+    if (next == NULL) {
+        return; /* a later deployment came with the same mail */
+    }
+    while (!inline_queue_is_empty(&io->queue)) {
+        inline_queue_run(&io->queue, loop_now_ns(io->loop)); /* the old model's last jobs */
+    }
+    inline_queue_set_target(&io->queue, &next->target);
+    struct deployment *old = io->deployment;
+    io->deployment = next;
+    deployment_unref(old);
+}
+
+void io_thread_deploy(struct io_thread *io, struct deployment *deployment)
+{
+    struct deployment *overtaken = atomic_exchange(&io->deploy_next, deployment);
+    if (overtaken != NULL) {
+        deployment_unref(overtaken); /* its mail is on the way and will find this one */
+        return;
+    }
+    loop_post(io->loop, &io->deploy_mail);
+}
+
+static void run_turn(struct loop_task *task)
+{
+    struct io_thread *io =
+        (struct io_thread *)(void *)((char *)task - offsetof(struct io_thread, turn_task));
+    if (!inline_queue_is_empty(&io->queue)) {
+        inline_queue_run(&io->queue, loop_now_ns(io->loop));
+    }
+    if (!inline_queue_is_empty(&io->queue)) {
+        /* What did not fit this run is not kept waiting by what arrives, nor the reverse. */
+        loop_defer_next(io->loop, &io->turn_task);
+    }
+}
+
+void io_thread_wants_turn(struct io_thread *io)
+{
+    loop_defer(io->loop, &io->turn_task);
+}
+
+/* ---- execution slots ---- */
+
+static void set_slot_timer(struct io_thread *io)
+{
+    if (io->slot_first == NULL) {
+        loop_timer_cancel(io->loop, &io->slot_timer);
+    } else if (loop_timer_set(io->loop, &io->slot_timer, io->slot_first->slot_deadline_ns) !=
+               ERR_OK) {
+        log_error("no memory for a timer");
+    }
+}
+
+static struct exchange *take_waiting(struct io_thread *io)
+{
+    struct exchange *exchange = io->slot_first;
+    io->slot_first = exchange->next;
+    if (io->slot_first == NULL) {
+        io->slot_end = &io->slot_first;
+    }
+    exchange->next = NULL;
+    exchange->waits_for_slot = false;
+    atomic_fetch_sub(&io->slot_waiting, 1);
+    atomic_fetch_sub(&io->shared->admission.waiting, 1);
+    return exchange;
+}
+
+static void serve_waiting(struct io_thread *io)
+{
+    while (io->slot_first != NULL && admission_enter(&io->shared->admission)) {
+        struct exchange *exchange = take_waiting(io);
+        exchange->has_slot = true;
+        exchange_on_slot(exchange);
+    }
+    set_slot_timer(io);
+}
+
+static void on_slot_due(struct loop_timer *timer)
+{
+    struct io_thread *io =
+        (struct io_thread *)(void *)((char *)timer - offsetof(struct io_thread, slot_timer));
+    while (io->slot_first != NULL && io->slot_first->slot_deadline_ns <= loop_now_ns(io->loop)) {
+        exchange_on_no_slot(take_waiting(io));
+    }
+    set_slot_timer(io);
+}
+
+static void on_slot_mail(struct loop_mail *mail)
+{
+    struct io_thread *io = of_mail(mail, offsetof(struct io_thread, slot_mail));
+    atomic_store(&io->slot_mail_sent, false);
+    serve_waiting(io);
+}
+
+void io_thread_enter_slot(struct io_thread *io, struct exchange *exchange)
+{
+    if (io->slot_first == NULL && admission_enter(&io->shared->admission)) {
+        exchange->has_slot = true;
+        exchange_on_slot(exchange);
+        return;
+    }
+    exchange->waits_for_slot = true;
+    exchange->slot_deadline_ns =
+        loop_now_ns(io->loop) + io->shared->settings.acquire_timeout_ns;
+    exchange->next = NULL;
+    *io->slot_end = exchange;
+    io->slot_end = &exchange->next;
+    atomic_fetch_add(&io->slot_waiting, 1);
+    atomic_fetch_add(&io->shared->admission.waiting, 1);
+    /* Counted first, tried again after: a slot given back in between is not missed. */
+    serve_waiting(io);
+}
+
+static void wake_waiting_threads(struct io_thread *io)
+{
+    for (unsigned i = 0; i < io->shared->thread_count; i++) {
+        struct io_thread *other = &io->shared->threads[i];
+        if (atomic_load(&other->slot_waiting) > 0 &&
+            !atomic_exchange(&other->slot_mail_sent, true)) {
+            loop_post(other->loop, &other->slot_mail);
+        }
+    }
+}
+
+void io_thread_leave_slot(struct io_thread *io)
+{
+    if (admission_leave(&io->shared->admission)) {
+        wake_waiting_threads(io);
+    }
+}
+
+void io_thread_stop_waiting(struct io_thread *io, struct exchange *exchange)
+{
+    for (struct exchange **at = &io->slot_first; *at != NULL; at = &(*at)->next) {
+        if (*at == exchange) {
+            *at = exchange->next;
+            if (*at == NULL) {
+                io->slot_end = at;
+            }
+            exchange->next = NULL;
+            exchange->waits_for_slot = false;
+            atomic_fetch_sub(&io->slot_waiting, 1);
+            atomic_fetch_sub(&io->shared->admission.waiting, 1);
+            break;
+        }
+    }
+    set_slot_timer(io);
+}
+
+/* ---- connections ---- */
+
+static void on_accept(void *user, int fd)
+{
+    session_accept(user, fd);
+}
+
+static void stop_when_idle(struct io_thread *io)
+{
+    if (atomic_load(&io->shared->draining) && io->sessions == NULL) {
+        loop_stop(io->loop);
+    }
+}
+
+void io_thread_on_session_end(struct io_thread *io)
+{
+    stop_when_idle(io);
+}
+
+static void on_drain_mail(struct loop_mail *mail)
+{
+    struct io_thread *io = of_mail(mail, offsetof(struct io_thread, drain_mail));
+    acceptor_stop(io->acceptor);
+    session_drain_all(io);
+    stop_when_idle(io);
+}
+
+void io_thread_drain(struct io_thread *io)
+{
+    loop_post(io->loop, &io->drain_mail);
+}
+
+/* ---- small things ---- */
+
+struct slice io_thread_date(struct io_thread *io)
+{
+    uint64_t now_ns = loop_now_ns(io->loop);
+    if (io->date_len == 0 || now_ns - io->date_made_ns >= CLOCK_NS_PER_S / 2) {
+        time_t seconds = (time_t)(clock_realtime_ns() / CLOCK_NS_PER_S);
+        struct tm utc;
+        gmtime_r(&seconds, &utc);
+        static const char days[] = "SunMonTueWedThuFriSat";
+        static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+        char text[64];
+        int len = snprintf(text, sizeof(text), "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT",
+                           days + utc.tm_wday * 3, utc.tm_mday, months + utc.tm_mon * 3,
+                           utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
+        CHECK(len > 0 && (size_t)len < sizeof(io->date));
+        memcpy(io->date, text, (size_t)len);
+        io->date_len = (size_t)len;
+        io->date_made_ns = now_ns;
+    }
+    return slice_make(io->date, io->date_len);
+}
+
+/* xorshift128+ (Vigna, 2014), seeded by the kernel: unique, not secret. */
+static uint64_t next_random(struct io_thread *io)
+{
+    uint64_t a = io->request_id_state[0];
+    uint64_t b = io->request_id_state[1];
+    a ^= a << 23;
+    io->request_id_state[0] = b;
+    io->request_id_state[1] = a ^ b ^ (a >> 17) ^ (b >> 26);
+    return io->request_id_state[1] + b;
+}
+
+void io_thread_make_request_id(struct io_thread *io, char text[32])
+{
+    static const char digits[] = "0123456789abcdef";
+    for (int half = 0; half < 2; half++) {
+        uint64_t bits = next_random(io);
+        for (int i = 0; i < 16; i++) {
+            text[half * 16 + i] = digits[bits & 15];
+            bits >>= 4;
+        }
+    }
+}
+
+static void seed_request_ids(struct io_thread *io)
+{
+    if (getrandom(io->request_id_state, sizeof(io->request_id_state), 0) !=
+        (ssize_t)sizeof(io->request_id_state)) {
+        io->request_id_state[0] = clock_realtime_ns();
+        io->request_id_state[1] = (uint64_t)(uintptr_t)io;
+    }
+    io->request_id_state[0] |= 1; /* the generator must not start at zero */
+}
+
+/* ---- life ---- */
+
+int io_thread_init(struct io_thread *io, struct server_shared *shared, int listen_fd,
+                   struct error *error)
+{
+    *io = (struct io_thread){.shared = shared};
+    io->slot_end = &io->slot_first;
+    io->slot_timer.on_due = on_slot_due;
+    io->slot_mail.deliver = on_slot_mail;
+    io->deploy_mail.deliver = on_deploy_mail;
+    io->drain_mail.deliver = on_drain_mail;
+    io->turn_task.run = run_turn;
+    bytes_init(&io->reply, REPLY_MAX_BYTES);
+    seed_request_ids(io);
+    io->metrics = metrics_add_shard(shared->metrics);
+    if (io->metrics == NULL) {
+        return error_set(error, ERR_NO_MEMORY, "no memory");
+    }
+    inline_queue_init(&io->queue, io->metrics, shared->clock_ns);
+    int status = loop_new(&io->loop, error);
+    if (status == ERR_OK) {
+        status = acceptor_new(io->loop, listen_fd, on_accept, io, &io->acceptor, error);
+    }
+    return status;
+}
+
+void io_thread_done(struct io_thread *io)
+{
+    if (io->metrics == NULL) {
+        return; /* init did not come far */
+    }
+    acceptor_free(io->acceptor); /* first: no new connection after this */
+    session_close_all(io);
+    if (io->loop != NULL) {
+        loop_turn(io->loop, 0); /* lets closed connections end */
+        loop_timer_cancel(io->loop, &io->slot_timer);
+        loop_undefer(io->loop, &io->turn_task);
+    }
+    while (io->free_exchanges != NULL) {
+        struct exchange *exchange = io->free_exchanges;
+        io->free_exchanges = exchange->next;
+        exchange_destroy(exchange);
+    }
+    inline_queue_done(&io->queue);
+    bytes_done(&io->reply);
+    deployment_unref(atomic_exchange(&io->deploy_next, NULL));
+    deployment_unref(io->deployment);
+    loop_free(io->loop);
+}
+
+static void *run(void *argument)
+{
+    struct io_thread *io = argument;
+    loop_run(io->loop);
+    io_thread_done(io);
+    buffer_recycler_done();
+    return NULL;
+}
+
+int io_thread_start(struct io_thread *io, struct error *error)
+{
+    int failed = pthread_create(&io->thread, NULL, run, io);
+    if (failed != 0) {
+        return error_set(error, ERR_INTERNAL, "no I/O thread: %s", strerrordesc_np(failed));
+    }
+    return ERR_OK;
+}
+
+void io_thread_join(struct io_thread *io)
+{
+    pthread_join(io->thread, NULL);
+}

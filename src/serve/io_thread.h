@@ -1,0 +1,95 @@
+/*
+ * One I/O thread: an event loop with its connections, exchanges, inline queue, metrics shard and its
+ * reference to the model in service. Threads share read-only settings, atomics and mailboxes.
+ * Everything here but io_thread_start, _deploy, _drain and _join runs on the thread itself.
+ */
+#ifndef SERVE_IO_THREAD_H
+#define SERVE_IO_THREAD_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "sched/admission.h"
+#include "sched/inline.h"
+#include "serve/deployment.h"
+#include "serve/exchange.h"
+
+/* What all I/O threads share. Made before them, freed after them. */
+struct server_shared {
+    struct settings settings; /* of the service; what concerns the model stands in the deployment */
+    struct metrics *metrics;
+    struct admission admission;
+    _Atomic unsigned connections;
+    atomic_bool ready;    /* a model is loaded and warm */
+    atomic_bool draining; /* stopping: no new connections, readiness is false */
+    struct io_thread *threads;
+    unsigned thread_count;
+    uint64_t (*clock_ns)(void);
+};
+
+struct session;
+
+struct io_thread {
+    struct server_shared *shared;
+    pthread_t thread;
+    struct loop *loop;
+    struct acceptor *acceptor;
+    struct metrics_shard *metrics;
+    struct deployment *deployment; /* NULL until the first is loaded */
+
+    struct inline_queue queue;
+    struct loop_task turn_task; /* runs the queue at the end of a turn */
+    struct bytes reply;         /* body of the answer being made */
+
+    struct exchange *free_exchanges;
+    unsigned free_exchange_count;
+    struct exchange *slot_first; /* waiting for an execution slot, oldest first */
+    struct exchange **slot_end;
+    struct loop_timer slot_timer;
+    struct loop_mail slot_mail; /* "a slot may be free", from another thread */
+    atomic_bool slot_mail_sent;
+    _Atomic unsigned slot_waiting;
+
+    struct session *sessions; /* all open ones, linked both ways */
+    struct loop_mail deploy_mail;
+    _Atomic(struct deployment *) deploy_next; /* takes the place of `deployment` */
+    struct loop_mail drain_mail;
+
+    char date[32]; /* IMF-fixdate, without a NUL */
+    size_t date_len;
+    uint64_t date_made_ns;
+    uint64_t request_id_state[2];
+};
+
+/* Prepares loop, queue and acceptor of one thread; io_thread_done ends it, started or not. */
+MUST_CHECK int io_thread_init(struct io_thread *io, struct server_shared *shared, int listen_fd,
+                              struct error *error);
+void io_thread_done(struct io_thread *io);
+MUST_CHECK int io_thread_start(struct io_thread *io, struct error *error);
+void io_thread_join(struct io_thread *io);
+
+/* Any thread. Takes one reference of the caller's. */
+void io_thread_deploy(struct io_thread *io, struct deployment *deployment);
+/* Any thread. The loop stops by itself when its last connection is closed. */
+void io_thread_drain(struct io_thread *io);
+
+/* The Date field's text, made anew once a second. */
+struct slice io_thread_date(struct io_thread *io);
+/* Jobs are there: runs the queue at the end of this turn. */
+void io_thread_wants_turn(struct io_thread *io);
+/* The exchange asked for a slot; calls exchange_on_slot now or later, or exchange_on_no_slot. */
+void io_thread_enter_slot(struct io_thread *io, struct exchange *exchange);
+void io_thread_leave_slot(struct io_thread *io);
+/* Takes an exchange that waits out of the queue. */
+void io_thread_stop_waiting(struct io_thread *io, struct exchange *exchange);
+/* After a session has ended: a draining loop stops with its last one. */
+void io_thread_on_session_end(struct io_thread *io);
+/* 32 hexadecimal digits that no other request of this process has. */
+void io_thread_make_request_id(struct io_thread *io, char text[32]);
+
+#endif

@@ -1,0 +1,68 @@
+#include "serve/router.h"
+
+struct route router_find(const struct settings *settings, struct slice path)
+{
+    static const struct {
+        struct slice path;
+        struct route route;
+    } routes[] = {
+        {{"/invocations", 12}, {HANDLER_INVOCATIONS, ALLOW_POST}},
+        {{"/ping", 5}, {HANDLER_PING, ALLOW_GET}},
+        {{"/live", 5}, {HANDLER_LIVE, ALLOW_GET}},
+        {{"/healthz", 8}, {HANDLER_HEALTHZ, ALLOW_GET}},
+        {{"/ready", 6}, {HANDLER_READY, ALLOW_GET}},
+        {{"/readyz", 7}, {HANDLER_READYZ, ALLOW_GET}},
+    };
+    static const struct route metrics = {HANDLER_METRICS, ALLOW_GET};
+    static const struct route openapi = {HANDLER_OPENAPI, ALLOW_GET};
+    static const struct route docs = {HANDLER_DOCS, ALLOW_GET};
+    static const struct route none = {HANDLER_NONE, 0};
+
+    for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+        if (slice_eq(path, routes[i].path)) {
+            return routes[i].route;
+        }
+    }
+    if (settings->prometheus_enabled && slice_eq(path, settings->prometheus_path)) {
+        return metrics;
+    }
+    if (settings->swagger_enabled && slice_eq(path, SLICE("/openapi.yaml"))) {
+        return openapi;
+    }
+    if (settings->swagger_enabled &&
+        (slice_eq(path, SLICE("/docs")) || slice_starts_with(path, SLICE("/docs/")))) {
+        return docs;
+    }
+    return none;
+}
+
+enum metric_method router_method(struct slice method)
+{
+    if (slice_eq(method, SLICE("POST"))) {
+        return METHOD_POST;
+    }
+    if (slice_eq(method, SLICE("GET"))) {
+        return METHOD_GET;
+    }
+    return slice_eq(method, SLICE("HEAD")) ? METHOD_HEAD : METHOD_OTHER;
+}
+
+bool router_allows(struct route route, enum metric_method method)
+{
+    switch (method) {
+    case METHOD_GET:
+    case METHOD_HEAD:
+        return (route.allow & ALLOW_GET) != 0;
+    case METHOD_POST:
+        return (route.allow & ALLOW_POST) != 0;
+    case METHOD_OTHER:
+    case METHOD_COUNT:
+        break;
+    }
+    return false;
+}
+
+struct slice router_allow_field(struct route route)
+{
+    return (route.allow & ALLOW_POST) != 0 ? SLICE("POST") : SLICE("GET, HEAD");
+}

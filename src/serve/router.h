@@ -1,0 +1,28 @@
+/*
+ * Which handler answers a path. A pure function of the request line and the settings.
+ */
+#ifndef SERVE_ROUTER_H
+#define SERVE_ROUTER_H
+
+#include <stdbool.h>
+
+#include "base/slice.h"
+#include "config/settings.h"
+#include "obs/metrics.h"
+
+enum route_allow { ALLOW_GET = 1, ALLOW_POST = 2 }; /* GET stands for HEAD too */
+
+struct route {
+    enum metric_handler handler; /* HANDLER_NONE: there is no such path */
+    unsigned allow;
+};
+
+/* The path is compared as it came, without decoding; everything below /docs/ is the page's. */
+struct route router_find(const struct settings *settings, struct slice path);
+
+enum metric_method router_method(struct slice method);
+bool router_allows(struct route route, enum metric_method method);
+/* The value of an Allow field (RFC 9110 section 10.2.1). */
+struct slice router_allow_field(struct route route);
+
+#endif

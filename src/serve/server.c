@@ -1,0 +1,211 @@
+#include "serve/server.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/sys.h"
+#include "config/cpu_quota.h"
+#include "serve/banner.h"
+#include "serve/io_thread.h"
+#include "serve/loader.h"
+
+#define IO_THREADS_MAX 256
+
+struct server {
+    const struct server_options *options;
+    struct server_shared shared;
+    struct loader *loader;
+    int listen_fd;
+    uint16_t port;
+    unsigned started; /* I/O threads that run */
+    bool banner_shown;
+    sigset_t signals;
+};
+
+static void on_ready(const struct deployment *deployment, void *user)
+{
+    struct server *server = user;
+    if (!server->banner_shown) {
+        server->banner_shown = true;
+        banner_print(stdout, deployment, &server->shared.settings, server->port);
+    }
+}
+
+static int load_settings(struct server *server, struct error *error)
+{
+    int status = settings_load(&server->shared.settings, server->options->input, error);
+    if (status == ERR_OK) {
+        log_init(server->shared.settings.log_level, server->shared.settings.log_format);
+    }
+    return status;
+}
+
+static int init_shared(struct server *server, struct error *error)
+{
+    struct server_shared *shared = &server->shared;
+    unsigned count = shared->settings.io_threads == 0 ? cpu_quota() : shared->settings.io_threads;
+    count = count > IO_THREADS_MAX ? IO_THREADS_MAX : count;
+    shared->clock_ns = clock_monotonic_ns;
+    shared->metrics = metrics_new(server->options->version);
+    shared->threads = mem_zalloc(count, sizeof(shared->threads[0]));
+    if (shared->metrics == NULL || shared->threads == NULL) {
+        return error_set(error, ERR_NO_MEMORY, "no memory");
+    }
+    shared->thread_count = count;
+    admission_init(&shared->admission, shared->settings.max_inflight);
+    atomic_init(&shared->connections, 0);
+    atomic_init(&shared->ready, false);
+    atomic_init(&shared->draining, false);
+    return ERR_OK;
+}
+
+static int start_threads(struct server *server, struct error *error)
+{
+    struct server_shared *shared = &server->shared;
+    int status = ERR_OK;
+    for (unsigned i = 0; status == ERR_OK && i < shared->thread_count; i++) {
+        status = io_thread_init(&shared->threads[i], shared, server->listen_fd, error);
+    }
+    while (status == ERR_OK && server->started < shared->thread_count) {
+        status = io_thread_start(&shared->threads[server->started], error);
+        server->started += status == ERR_OK;
+    }
+    return status;
+}
+
+static int start(struct server *server, struct error *error)
+{
+    int status = init_shared(server, error);
+    const struct settings *settings = &server->shared.settings;
+    if (status == ERR_OK) {
+        status = listener_open(settings->host.ptr, settings->port, &server->listen_fd,
+                               &server->port, error);
+    }
+    if (status == ERR_OK) {
+        status = start_threads(server, error);
+    }
+    if (status == ERR_OK) {
+        struct deployment_query query = {.input = server->options->input,
+                                         .test_backend = server->options->test_backend};
+        status = loader_new(&server->shared, &query, on_ready, server, &server->loader, error);
+    }
+    if (status == ERR_OK) {
+        log_info("listening on http://%.*s:%u", SLICE_FMT(settings->host),
+                 (unsigned)server->port);
+        loader_request(server->loader);
+    }
+    return status;
+}
+
+/* Reloads on SIGHUP; returns on SIGTERM or SIGINT. */
+static void wait_for_end(const struct server *server)
+{
+    int signal_number = 0;
+    while (sigwait(&server->signals, &signal_number) == 0) {
+        if (signal_number != SIGHUP) {
+            log_info("stopping on %s", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
+            return;
+        }
+        log_info("reloading the model on SIGHUP");
+        loader_request(server->loader);
+    }
+}
+
+static void *join_threads(void *argument)
+{
+    struct server *server = argument;
+    for (unsigned i = 0; i < server->started; i++) {
+        io_thread_join(&server->shared.threads[i]);
+    }
+    kill(getpid(), SIGALRM);
+    return NULL;
+}
+
+/* True when every loop has answered all it had; false when the time or the operator's patience ran out. */
+static bool drain(struct server *server)
+{
+    pthread_t joiner;
+    atomic_store(&server->shared.draining, true);
+    for (unsigned i = 0; i < server->started; i++) {
+        io_thread_drain(&server->shared.threads[i]);
+    }
+    if (pthread_create(&joiner, NULL, join_threads, server) != 0) {
+        return false;
+    }
+    uint64_t end_ns = clock_monotonic_ns() + server->shared.settings.drain_timeout_ns;
+    int signal_number;
+    do {
+        uint64_t now_ns = clock_monotonic_ns();
+        uint64_t left_ns = now_ns < end_ns ? end_ns - now_ns : 0;
+        struct timespec left = {.tv_sec = (time_t)(left_ns / CLOCK_NS_PER_S),
+                                .tv_nsec = (long)(left_ns % CLOCK_NS_PER_S)};
+        signal_number = sigtimedwait(&server->signals, NULL, &left);
+    } while (signal_number == SIGHUP);
+    if (signal_number != SIGALRM) {
+        return false;
+    }
+    pthread_join(joiner, NULL);
+    return true;
+}
+
+static void block_signals(struct server *server)
+{
+    sigemptyset(&server->signals);
+    sigaddset(&server->signals, SIGTERM);
+    sigaddset(&server->signals, SIGINT);
+    sigaddset(&server->signals, SIGHUP);
+    sigaddset(&server->signals, SIGALRM); /* our own: the last I/O thread has ended */
+    pthread_sigmask(SIG_BLOCK, &server->signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static void free_shared(struct server *server)
+{
+    for (unsigned i = server->started; i < server->shared.thread_count; i++) {
+        io_thread_done(&server->shared.threads[i]);
+    }
+    if (server->listen_fd >= 0) {
+        sys_close(server->listen_fd);
+    }
+    metrics_free(server->shared.metrics);
+    mem_free(server->shared.threads);
+    settings_done(&server->shared.settings);
+}
+
+/* Threads still run, on a model that does not return: only leaving the process ends them. */
+static _Noreturn void leave(const char *why)
+{
+    log_warning("%s", why);
+    _exit(0);
+}
+
+int server_run(const struct server_options *options, struct error *error)
+{
+    struct server server = {.options = options, .listen_fd = -1};
+    int status = load_settings(&server, error);
+    if (status != ERR_OK) {
+        return status;
+    }
+    block_signals(&server);
+    status = start(&server, error);
+    if (status == ERR_OK) {
+        wait_for_end(&server);
+    }
+    if (server.started > 0 && !drain(&server)) {
+        leave("the drain time is over: unanswered requests are given up");
+    }
+    if (server.loader != NULL && !loader_free(server.loader)) {
+        leave("stopped during a load");
+    }
+    free_shared(&server);
+    if (status == ERR_OK) {
+        log_info("stopped");
+    }
+    return status;
+}

@@ -1,0 +1,21 @@
+/*
+ * A session: the protocol engine on one connection, between net/conn and the exchanges. HTTP/1.1
+ * for now; the first bytes of a connection will choose. Loop thread only.
+ */
+#ifndef SERVE_SESSION_H
+#define SERVE_SESSION_H
+
+struct io_thread;
+struct session;
+
+/* Takes an accepted socket. Over MAX_CONNECTIONS, or without memory, it is closed at once. */
+void session_accept(struct io_thread *io, int fd);
+/*
+ * Stopping: every session answers what it has begun to read and then closes; an idle one is given a
+ * moment for a request that is already on its way.
+ */
+void session_drain_all(struct io_thread *io);
+/* Closes every connection now. */
+void session_close_all(struct io_thread *io);
+
+#endif
