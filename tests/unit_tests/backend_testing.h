@@ -1,8 +1,10 @@
-/* Opening the test models with the real runtime. */
+/* Opening and running the test models with the real runtime. */
 #ifndef BACKEND_TESTING_H
 #define BACKEND_TESTING_H
 
+#include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "backend/backend.h"
 #include "unit_tests/testing.h"
@@ -49,5 +51,98 @@ static inline struct backend_model *open_test_model(const char *name)
     }
     return model;
 }
+
+#define ARENA_BYTES ((size_t)1 << 20)
+
+/* One model, one run's memory. */
+struct fixture {
+    struct backend_model *model;
+    struct arena arena;
+    struct error error;
+    struct value values[4];
+    size_t value_count;
+};
+
+static inline void fixture_open(struct fixture *fixture, const char *model)
+{
+    *fixture = (struct fixture){.model = open_test_model(model)};
+    arena_init(&fixture->arena, 4096, ARENA_BYTES);
+}
+
+static inline void fixture_close(struct fixture *fixture)
+{
+    for (size_t i = 0; i < fixture->value_count; i++) {
+        value_done(&fixture->values[i]);
+    }
+    arena_done(&fixture->arena);
+    backend_ort.close(fixture->model);
+    buffer_recycler_done();
+}
+
+/* Runs for the first `wanted_count` outputs and ends the inputs. */
+static inline int fixture_run(struct fixture *fixture, struct tensor *inputs, size_t input_count,
+                              size_t wanted_count)
+{
+    static const size_t wanted[] = {0, 1, 2, 3};
+    int status = backend_ort.run(fixture->model, inputs, wanted, wanted_count, &fixture->arena,
+                                 fixture->values, &fixture->error);
+    for (size_t i = 0; i < input_count; i++) {
+        tensor_done(&inputs[i]);
+    }
+    fixture->value_count = status == ERR_OK ? wanted_count : 0;
+    return status;
+}
+
+static inline void run_or_fail(struct fixture *fixture, struct tensor *inputs, size_t input_count,
+                               size_t wanted_count)
+{
+    if (fixture_run(fixture, inputs, input_count, wanted_count) != ERR_OK) {
+        fail_msg("%s", fixture->error.text);
+    }
+}
+
+static inline struct tensor make_tensor(enum dtype dtype, unsigned rank, const int64_t *dims,
+                                        const void *elements)
+{
+    struct tensor tensor;
+    struct error error;
+    assert_int_equal(tensor_new(dtype, rank, dims, &tensor, &error), ERR_OK);
+    if (tensor_bytes(&tensor) > 0) {
+        memcpy(tensor.at, elements, tensor_bytes(&tensor));
+    }
+    return tensor;
+}
+
+static inline struct tensor floats(int64_t rows, int64_t width, const float *elements)
+{
+    return make_tensor(DTYPE_F32, 2, (const int64_t[]){rows, width}, elements);
+}
+
+static inline struct tensor integers(int64_t rows, int64_t width, const int64_t *elements)
+{
+    return make_tensor(DTYPE_I64, 2, (const int64_t[]){rows, width}, elements);
+}
+
+static inline struct tensor strings(int64_t rows, int64_t width, const struct slice *elements)
+{
+    struct tensor tensor;
+    struct error error;
+    assert_int_equal(
+        tensor_new_strings(2, (const int64_t[]){rows, width}, elements, &tensor, &error), ERR_OK);
+    return tensor;
+}
+
+static inline void assert_floats(const struct tensor *tensor, size_t count, const float *expected)
+{
+    assert_int_equal(tensor->dtype, DTYPE_F32);
+    assert_int_equal(tensor_elements(tensor), count);
+    for (size_t i = 0; i < count; i++) {
+        assert_true(fabsf(((const float *)tensor->at)[i] - expected[i]) <=
+                    1e-6f * fmaxf(1, fabsf(expected[i])));
+    }
+}
+
+/* Two rows of the iris models. */
+static const float iris[] = {5.1f, 3.5f, 1.4f, 0.2f, 6.7f, 3.1f, 5.6f, 2.4f};
 
 #endif
