@@ -127,15 +127,19 @@ static int read_quoted(struct csv_reader *reader, struct csv_cell *cell, struct 
 
 static void read_bare(struct csv_reader *reader, struct csv_cell *cell)
 {
+    /* In variables of its own: a byte could be the reader itself, for all the compiler knows. */
     const char *start = reader->at;
-    while (!at_cell_end(reader)) {
-        reader->at++;
+    const char *end = reader->end;
+    const char *at = start;
+    char delimiter = reader->delimiter;
+    while (at < end && *at != delimiter && *at != '\n' && *at != '\r') {
+        at++;
     }
-    const char *end = reader->at;
-    while (end > start && is_space(reader, end[-1])) {
-        end--;
+    reader->at = at;
+    while (at > start && is_space(reader, at[-1])) {
+        at--;
     }
-    cell->text = slice_make(start, (size_t)(end - start));
+    cell->text = slice_make(start, (size_t)(at - start));
 }
 
 int csv_reader_cell(struct csv_reader *reader, struct csv_cell *ret_cell, struct error *error)

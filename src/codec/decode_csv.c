@@ -6,9 +6,11 @@
 #include "codec/decode.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "codec/columns.h"
 #include "codec/csv_reader.h"
+#include "codec/json_number.h"
 #include "codec/text.h"
 
 struct table {
@@ -17,7 +19,8 @@ struct table {
     struct slice *first; /* the cells of the first row */
     size_t width;        /* how many there are */
     struct columns columns;
-    bool by_input; /* columns feed the inputs they are named after */
+    bool by_input;       /* columns feed the inputs they are named after */
+    bool ends_with_line; /* a line end closes the text: every run of digits ends before it */
 };
 
 static int count_cells(struct csv_reader reader, size_t *ret_count, struct error *error)
@@ -213,11 +216,37 @@ static struct scalar parse_cell(struct slice text, enum dtype dtype)
     return scalar_from_num(num, trimmed);
 }
 
+/*
+ * The short way for a plain decimal number into a float: true when it was one. A zero goes the long
+ * way, which knows the sign of "-0".
+ */
+static bool put_plain(const struct table *table, struct sink *sink, size_t index, struct slice text)
+{
+    char *element = sink->at + index * sink->element_bytes;
+    const char *end = NULL;
+    float f32 = 0;
+    double f64 = 0;
+    if (!table->ends_with_line || sink->through != DTYPE_NONE) {
+        return false;
+    }
+    if (sink->dtype == DTYPE_F32) {
+        end = json_number_f32(text.ptr, &f32);
+        memcpy(element, &f32, sizeof(f32));
+    } else if (sink->dtype == DTYPE_F64) {
+        end = json_number_f64(text.ptr, &f64);
+        memcpy(element, &f64, sizeof(f64));
+    }
+    return end == text.ptr + text.len && (f32 != 0 || f64 != 0);
+}
+
 static int put_cell(struct table *table, const struct column *column, const struct csv_cell *cell,
                     struct error *error)
 {
     struct sink *sink = column->sink;
     struct scalar value = {.kind = SCALAR_STRING};
+    if (put_plain(table, sink, column->index, cell->text)) {
+        return ERR_OK;
+    }
     if (sink->dtype == DTYPE_STRING) {
         int status = csv_cell_text(cell, table->decode->arena, &value.text, error);
         if (status != ERR_OK) {
@@ -328,6 +357,7 @@ int decode_csv(struct decode *decode, struct error *error)
     const struct codec_options *options = decode->plan->options;
     struct table table = {.decode = decode};
     struct slice text = slice_tail(decode->body, text_mark_bytes(decode->body));
+    table.ends_with_line = text.len > 0 && text.ptr[text.len - 1] == '\n';
     csv_reader_init(&table.reader, text, options->csv_delimiter, options->csv_skip_blank_lines);
     size_t invalid = text_find_invalid(decode->body);
     if (invalid < decode->body.len) {

@@ -1,17 +1,32 @@
 /*
- * Reads without a bounds check a digit: a text is taken only when its last byte is a bracket, which
- * ends every run of digits. Numbers of up to 53 bits and a power of ten up to 22 are exact products
- * or quotients of two doubles (Clinger 1990); num_parse reads the others.
+ * The inner loop of the service. Positions are passed by value and returned (NULL: not what was
+ * expected), because a pointer in memory would be written back for every byte. Numbers of up to 53
+ * bits and a power of ten up to 22 are exact products or quotients of two doubles (Clinger 1990);
+ * num_parse reads the others.
  */
 #include "codec/json_number.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/num.h"
 
 #define EXACT_DIGITS 19 /* always fit uint64_t */
 #define EXACT_MANTISSA (UINT64_C(1) << 53)
 #define EXACT_POWER 22
+
+static const double powers[EXACT_POWER + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                               1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                               1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+
+/* A number as it is written. The mantissa is meaningless past EXACT_DIGITS. */
+struct written {
+    bool negative;
+    bool whole; /* neither point nor exponent */
+    uint64_t mantissa;
+    size_t digits;
+    int exponent; /* of ten */
+};
 
 bool json_take_word(struct json_cursor *cursor, struct slice word)
 {
@@ -22,96 +37,102 @@ bool json_take_word(struct json_cursor *cursor, struct slice word)
     return true;
 }
 
-static unsigned digit_of(char byte)
+static inline const char *skip_space(const char *at, const char *end)
 {
-    return (unsigned)(unsigned char)byte - '0';
+    while (at < end && json_is_space(*at)) {
+        at++;
+    }
+    return at;
 }
 
-/* A number as it is written. The mantissa is meaningless past EXACT_DIGITS. */
-struct written {
-    const char *start;
-    bool negative;
-    bool whole; /* neither point nor exponent */
-    uint64_t mantissa;
-    size_t digits;
-    int exponent; /* of ten */
-};
-
-/* Digits into the mantissa; returns how many there were. */
-static size_t read_digits(struct json_cursor *cursor, uint64_t *mantissa)
+/* To the next value of a run: behind the comma where it is not the first. NULL where none comes. */
+static inline const char *find_value(const char *at, const char *end, bool first)
 {
-    const char *start = cursor->at;
+    at = skip_space(at, end);
+    if (!first) {
+        if (at == end || *at != ',') {
+            return NULL;
+        }
+        at = skip_space(at + 1, end);
+    }
+    return at == end ? NULL : at;
+}
+
+/* Digits into the mantissa. The byte behind the text's last digit is there, and no digit. */
+static inline const char *read_digits(const char *at, uint64_t *mantissa)
+{
     uint64_t value = *mantissa;
-    for (unsigned digit; (digit = digit_of(*cursor->at)) <= 9; cursor->at++) {
+    for (unsigned digit; (digit = (unsigned)(unsigned char)*at - '0') <= 9; at++) {
         value = value * 10 + digit;
     }
     *mantissa = value;
-    return (size_t)(cursor->at - start);
+    return at;
 }
 
 /* Behind the 'e'. What has more than four digits is left to num_parse. */
-static bool read_exponent(struct json_cursor *cursor, struct written *number)
+static const char *read_exponent(const char *at, struct written *number)
 {
-    bool negative = *cursor->at == '-';
+    bool negative = *at == '-';
     uint64_t exponent = 0;
-    cursor->at += negative || *cursor->at == '+';
-    size_t digits = read_digits(cursor, &exponent);
-    if (digits > 4) {
+    at += negative || *at == '+';
+    const char *end = read_digits(at, &exponent);
+    if (end - at > 4) {
         number->digits = EXACT_DIGITS + 1;
     } else {
         number->exponent += negative ? -(int)exponent : (int)exponent;
     }
-    return digits > 0;
+    number->whole = false;
+    return end == at ? NULL : end;
 }
 
-/* RFC 8259 section 6. False when no number starts here. */
-static bool read_number(struct json_cursor *cursor, struct written *ret_number)
+/* RFC 8259 section 6. NULL when no number starts here. */
+static inline const char *read_number(const char *at, struct written *ret_number)
 {
-    struct written number = {.start = cursor->at, .whole = true};
-    number.negative = *cursor->at == '-';
-    cursor->at += number.negative;
-    bool zero = *cursor->at == '0';
-    number.digits = read_digits(cursor, &number.mantissa);
-    if (number.digits == 0 || (zero && number.digits > 1)) {
-        return false;
+    struct written number = {.whole = true};
+    number.negative = *at == '-';
+    at += number.negative;
+    const char *start = at;
+    at = read_digits(at, &number.mantissa);
+    number.digits = (size_t)(at - start);
+    if (number.digits == 0 || (*start == '0' && number.digits > 1)) {
+        return NULL;
     }
-    if (*cursor->at == '.') {
-        cursor->at++;
-        size_t fraction = read_digits(cursor, &number.mantissa);
-        if (fraction == 0) {
-            return false;
-        }
+    if (*at == '.') {
+        const char *point = at;
+        at = read_digits(at + 1, &number.mantissa);
+        size_t fraction = (size_t)(at - point) - 1;
         number.whole = false;
         number.digits += fraction;
         number.exponent = fraction > EXACT_DIGITS ? 0 : -(int)fraction;
-    }
-    if (*cursor->at == 'e' || *cursor->at == 'E') {
-        cursor->at++;
-        number.whole = false;
-        if (!read_exponent(cursor, &number)) {
-            return false;
+        if (fraction == 0) {
+            return NULL;
         }
     }
+    if (*at == 'e' || *at == 'E') {
+        at = read_exponent(at + 1, &number);
+    }
     *ret_number = number;
-    return true;
+    return at;
 }
 
-static double parse_slowly(const struct written *number, const char *end)
+static double parse_slowly(const char *start, const char *end)
 {
-    struct num num = num_parse(slice_make(number->start, (size_t)(end - number->start)));
-    return num.kind == NUM_I64   ? (double)num.as.i64
-           : num.kind == NUM_U64 ? (double)num.as.u64
-                                 : num.as.f64;
+    struct num num = num_parse(slice_make(start, (size_t)(end - start)));
+    switch (num.kind) {
+    case NUM_I64:
+        return (double)num.as.i64;
+    case NUM_U64:
+        return (double)num.as.u64;
+    default:
+        return num.as.f64;
+    }
 }
 
-static double to_double(const struct written *number, const char *end)
+static inline double to_double(const struct written *number, const char *start, const char *end)
 {
-    static const double powers[EXACT_POWER + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                                   1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-                                                   1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
     if (number->digits > EXACT_DIGITS || number->mantissa > EXACT_MANTISSA ||
         number->exponent < -EXACT_POWER || number->exponent > EXACT_POWER) {
-        return parse_slowly(number, end);
+        return parse_slowly(start, end);
     }
     double value = (double)number->mantissa;
     value =
@@ -120,8 +141,51 @@ static double to_double(const struct written *number, const char *end)
     return number->negative && !(number->whole && number->mantissa == 0) ? -value : value;
 }
 
+/*
+ * The float32 next to the double next to the number, where an approximation proves it. Two roundings
+ * leave `value` within two units of its last place. Floats change over at doubles whose lower 29
+ * bits are 1 and zeros: away from there the correctly rounded double gives the same float.
+ */
+static inline bool approximate_f32(const struct written *number, float *ret_value)
+{
+    static const uint64_t lower = (UINT64_C(1) << 29) - 1;
+    static const uint64_t middle = UINT64_C(1) << 28;
+    if (number->digits > EXACT_DIGITS || number->mantissa <= EXACT_MANTISSA ||
+        number->exponent < -EXACT_POWER || number->exponent > 0) {
+        return false;
+    }
+    uint64_t bits;
+    double value = (double)number->mantissa / powers[-number->exponent];
+    memcpy(&bits, &value, sizeof(bits));
+    if ((bits & lower) - (middle - 4) <= 8) {
+        return false;
+    }
+    *ret_value = (float)(number->negative ? -value : value);
+    return true;
+}
+
+static inline const char *number_f32(const char *at, float *ret_value)
+{
+    struct written number;
+    const char *behind = read_number(at, &number);
+    if (behind != NULL && !approximate_f32(&number, ret_value)) {
+        *ret_value = (float)to_double(&number, at, behind);
+    }
+    return behind;
+}
+
+static inline const char *number_f64(const char *at, double *ret_value)
+{
+    struct written number;
+    const char *behind = read_number(at, &number);
+    if (behind != NULL) {
+        *ret_value = to_double(&number, at, behind);
+    }
+    return behind;
+}
+
 /* What floats may be besides numbers. */
-static bool read_float_word(struct json_cursor *cursor, double *ret_value)
+static const char *read_float_word(const char *at, const char *end, double *ret_value)
 {
     static const struct {
         struct slice word;
@@ -135,78 +199,95 @@ static bool read_float_word(struct json_cursor *cursor, double *ret_value)
         {{"false", 5}, 0.0},
     };
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        if (json_take_word(cursor, words[i].word)) {
+        if (slice_starts_with(slice_make(at, (size_t)(end - at)), words[i].word)) {
             *ret_value = words[i].value;
-            return true;
+            return at + words[i].word.len;
         }
     }
-    return false;
+    return NULL;
 }
 
-static bool read_float(struct json_cursor *cursor, double *ret_value)
+static inline const char *read_f64(const char *at, const char *end, double *ret_value)
 {
-    struct written number;
-    const char *start = cursor->at;
-    if (!read_number(cursor, &number)) {
-        cursor->at = start;
-        return read_float_word(cursor, ret_value);
+    const char *behind = number_f64(at, ret_value);
+    return behind != NULL ? behind : read_float_word(at, end, ret_value);
+}
+
+static inline const char *read_f32(const char *at, const char *end, float *ret_value)
+{
+    double value = 0;
+    const char *behind = number_f32(at, ret_value);
+    if (behind == NULL) {
+        behind = read_float_word(at, end, &value);
+        *ret_value = (float)value;
     }
-    *ret_value = to_double(&number, cursor->at);
-    return true;
+    return behind;
 }
 
-bool json_read_whole(struct json_cursor *cursor, int64_t *ret_value)
+static inline const char *read_whole(const char *at, int64_t *ret_value)
 {
     struct written number;
-    if (!read_number(cursor, &number) || !number.whole || number.digits > EXACT_DIGITS ||
+    at = read_number(at, &number);
+    if (at == NULL || !number.whole || number.digits > EXACT_DIGITS ||
         number.mantissa > (uint64_t)INT64_MAX) {
-        return false;
+        return NULL;
     }
     int64_t value = (int64_t)number.mantissa;
     *ret_value = number.negative ? -value : value;
-    return true;
+    return at;
+}
+
+const char *json_number_f32(const char *at, float *ret_value)
+{
+    return number_f32(at, ret_value);
+}
+
+const char *json_number_f64(const char *at, double *ret_value)
+{
+    return number_f64(at, ret_value);
 }
 
 bool json_read_f32(struct json_cursor *cursor, size_t count, float *out)
 {
-    double value;
+    const char *at = cursor->at;
+    const char *end = cursor->end;
     for (size_t i = 0; i < count; i++) {
-        if (i > 0 && !json_take(cursor, ',')) {
+        at = find_value(at, end, i == 0);
+        at = at == NULL ? NULL : read_f32(at, end, &out[i]);
+        if (at == NULL) {
             return false;
         }
-        json_skip_space(cursor);
-        if (cursor->at == cursor->end || !read_float(cursor, &value)) {
-            return false;
-        }
-        out[i] = (float)value;
     }
+    cursor->at = at;
     return true;
 }
 
 bool json_read_f64(struct json_cursor *cursor, size_t count, double *out)
 {
+    const char *at = cursor->at;
+    const char *end = cursor->end;
     for (size_t i = 0; i < count; i++) {
-        if (i > 0 && !json_take(cursor, ',')) {
-            return false;
-        }
-        json_skip_space(cursor);
-        if (cursor->at == cursor->end || !read_float(cursor, &out[i])) {
+        at = find_value(at, end, i == 0);
+        at = at == NULL ? NULL : read_f64(at, end, &out[i]);
+        if (at == NULL) {
             return false;
         }
     }
+    cursor->at = at;
     return true;
 }
 
 bool json_read_i64(struct json_cursor *cursor, size_t count, int64_t *out)
 {
+    const char *at = cursor->at;
+    const char *end = cursor->end;
     for (size_t i = 0; i < count; i++) {
-        if (i > 0 && !json_take(cursor, ',')) {
-            return false;
-        }
-        json_skip_space(cursor);
-        if (cursor->at == cursor->end || !json_read_whole(cursor, &out[i])) {
+        at = find_value(at, end, i == 0);
+        at = at == NULL ? NULL : read_whole(at, &out[i]);
+        if (at == NULL) {
             return false;
         }
     }
+    cursor->at = at;
     return true;
 }

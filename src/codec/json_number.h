@@ -53,7 +53,12 @@ bool json_take_word(struct json_cursor *cursor, struct slice word);
 bool json_read_f32(struct json_cursor *cursor, size_t count, float *out);
 bool json_read_f64(struct json_cursor *cursor, size_t count, double *out);
 bool json_read_i64(struct json_cursor *cursor, size_t count, int64_t *out);
-/* One integer, at the cursor. */
-bool json_read_whole(struct json_cursor *cursor, int64_t *ret_value);
+
+/*
+ * One number where it starts (RFC 8259 section 6). Returns where it ends, NULL when none starts here.
+ * The byte behind its last digit has to be there.
+ */
+const char *json_number_f32(const char *at, float *ret_value);
+const char *json_number_f64(const char *at, double *ret_value);
 
 #endif

@@ -14,11 +14,7 @@ static bool read_narrow(struct json_cursor *cursor, size_t count, struct sink *s
 {
     struct scalar value = {.kind = SCALAR_I64};
     for (size_t i = 0; i < count; i++) {
-        if (i > 0 && !json_take(cursor, ',')) {
-            return false;
-        }
-        json_skip_space(cursor);
-        if (cursor->at == cursor->end || !json_read_whole(cursor, &value.as.i64) ||
+        if ((i > 0 && !json_take(cursor, ',')) || !json_read_i64(cursor, 1, &value.as.i64) ||
             sink_put(sink, first + i, &value) != SCALAR_FITS) {
             return false;
         }

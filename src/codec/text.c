@@ -98,11 +98,27 @@ const char *text_ellipsis(struct slice text)
     return text.len > EXCERPT_BYTES ? "..." : "";
 }
 
+/* How many of eight bytes are zero, exactly: a byte's top bit is set where any of its bits is. */
+static size_t zero_bytes(uint64_t word)
+{
+    static const uint64_t low7 = UINT64_C(0x7f7f7f7f7f7f7f7f);
+    uint64_t nonzero = (((word & low7) + low7) | word) & ~low7;
+    uint64_t zeros = ~nonzero & ~low7;
+    return (size_t)((zeros >> 7) * UINT64_C(0x0101010101010101) >> 56);
+}
+
 size_t text_count(struct slice text, char byte)
 {
+    uint64_t pattern = UINT64_C(0x0101010101010101) * (unsigned char)byte;
     size_t count = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        count += text.ptr[i] == byte;
+    size_t at = 0;
+    for (; text.len - at >= sizeof(pattern); at += sizeof(pattern)) {
+        uint64_t word;
+        memcpy(&word, text.ptr + at, sizeof(word));
+        count += zero_bytes(word ^ pattern);
+    }
+    for (; at < text.len; at++) {
+        count += text.ptr[at] == byte;
     }
     return count;
 }
