@@ -2,8 +2,6 @@
  * Values as JSON (RFC 8259), with NaN and infinities as the settings say. Tensors become nested
  * arrays, sequences arrays, maps objects keyed by the label as a string. No white space.
  */
-#include <math.h>
-
 #include "base/check.h"
 #include "base/num.h"
 #include "codec/cells.h"
