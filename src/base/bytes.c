@@ -32,7 +32,7 @@ void bytes_reset(struct bytes *bytes, size_t keep)
 static void move_to_front(struct bytes *bytes)
 {
     size_t len = bytes_len(bytes);
-    if (bytes->head > 0 && len > 0) {
+    if (bytes->ptr != NULL && bytes->head > 0 && len > 0) {
         memmove(bytes->ptr, bytes->ptr + bytes->head, len);
     }
     bytes->head = 0;

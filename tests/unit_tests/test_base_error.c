@@ -34,8 +34,8 @@ static void texts_are_one_line_and_cut_at_a_character(void **state)
     for (size_t shift = 0; shift < 4; shift++) {
         char text[2 * ERROR_TEXT_MAX] = {0};
         memset(text, 'x', shift);
-        while (strlen(text) + 3 < sizeof(text)) {
-            strncat(text, "\xe2\x82\xac", 4); /* the euro sign, three bytes */
+        for (size_t at = shift; at + 3 < sizeof(text); at += 3) {
+            memcpy(text + at, "\xe2\x82\xac", 3); /* the euro sign */
         }
         error_set(&error, ERR_INVALID, "%s", text);
         size_t len = strlen(error.text);
