@@ -16,11 +16,11 @@
 
 /* How to open a model. Everything is borrowed for the call. */
 struct backend_options {
-    const char *path;            /* the model file (or directory, for formats that are one) */
-    const char *library;         /* the runtime's shared library; NULL: the search path decides */
-    struct slice providers;      /* "CPUExecutionProvider,..." in order of preference */
-    unsigned intra_op_threads;   /* >= 1 */
-    unsigned inter_op_threads;   /* >= 1 */
+    const char *path;             /* the model file (or directory, for formats that are one) */
+    const char *library;          /* the runtime's shared library; NULL: the search path decides */
+    struct slice providers;       /* "CPUExecutionProvider,..." in order of preference */
+    unsigned intra_op_threads;    /* >= 1 */
+    unsigned inter_op_threads;    /* >= 1 */
     struct slice graph_opt_level; /* disable | basic | extended | all */
 };
 
@@ -46,8 +46,7 @@ struct backend {
      * text is the runtime's first line. Any thread, several at once.
      */
     int (*run)(struct backend_model *model, const struct tensor *inputs, const size_t *wanted,
-               size_t wanted_count, struct arena *arena, struct value *values,
-               struct error *error);
+               size_t wanted_count, struct arena *arena, struct value *values, struct error *error);
     void (*close)(struct backend_model *model);
     /* The runtime's version text, static; loads the library when needed. NULL when it cannot. */
     const char *(*version)(const char *library, struct error *error);

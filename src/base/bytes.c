@@ -49,8 +49,8 @@ static char *grow(struct bytes *bytes, size_t size)
         move_to_front(bytes);
         return bytes->ptr + bytes->tail;
     }
-    size_t capacity = bytes->capacity < BYTES_FIRST_CAPACITY ? BYTES_FIRST_CAPACITY
-                                                             : bytes->capacity;
+    size_t capacity =
+        bytes->capacity < BYTES_FIRST_CAPACITY ? BYTES_FIRST_CAPACITY : bytes->capacity;
     while (capacity < len + size) {
         capacity = capacity > bytes->max / 2 ? bytes->max : capacity * 2;
     }

@@ -11,10 +11,10 @@ static const struct {
     int http;
     int grpc;
 } statuses[ERR_CODES] = {
-    [ERR_OK] = {200, 0},          [ERR_INVALID] = {400, 3},  [ERR_NOT_FOUND] = {404, 12},
-    [ERR_METHOD] = {405, 12},     [ERR_TOO_LARGE] = {413, 8}, [ERR_BUSY] = {429, 8},
-    [ERR_TIMEOUT] = {504, 4},     [ERR_UNAVAILABLE] = {503, 14}, [ERR_CONFIG] = {500, 13},
-    [ERR_NO_MEMORY] = {500, 13},  [ERR_INTERNAL] = {500, 13},
+    [ERR_OK] = {200, 0},         [ERR_INVALID] = {400, 3},      [ERR_NOT_FOUND] = {404, 12},
+    [ERR_METHOD] = {405, 12},    [ERR_TOO_LARGE] = {413, 8},    [ERR_BUSY] = {429, 8},
+    [ERR_TIMEOUT] = {504, 4},    [ERR_UNAVAILABLE] = {503, 14}, [ERR_CONFIG] = {500, 13},
+    [ERR_NO_MEMORY] = {500, 13}, [ERR_INTERNAL] = {500, 13},
 };
 
 /* Cuts an incomplete UTF-8 sequence off the end of a text that was too long for its array. */

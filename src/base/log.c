@@ -26,7 +26,7 @@ int log_parse_level(struct slice name, enum log_level *ret_level)
         struct slice name;
         enum log_level level;
     } names[] = {
-        {{"DEBUG", 5}, LOG_DEBUG}, {{"INFO", 4}, LOG_INFO},   {{"WARNING", 7}, LOG_WARNING},
+        {{"DEBUG", 5}, LOG_DEBUG},  {{"INFO", 4}, LOG_INFO},   {{"WARNING", 7}, LOG_WARNING},
         {{"WARN", 4}, LOG_WARNING}, {{"ERROR", 5}, LOG_ERROR}, {{"CRITICAL", 8}, LOG_ERROR},
     };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -17,8 +17,7 @@ void log_init(enum log_level least, enum log_format format);
 int log_parse_level(struct slice name, enum log_level *ret_level);
 
 /* Control characters in the text arrive escaped; a line is cut at 4 KiB. */
-void log_write(enum log_level level, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_debug(...) log_write(LOG_DEBUG, __VA_ARGS__)
 #define log_info(...) log_write(LOG_INFO, __VA_ARGS__)

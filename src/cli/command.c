@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 
 static const struct command *const all[] = {
-    &command_serve, &command_inspect, &command_check, &command_predict, &command_version,
-    &command_settings,
+    &command_serve,   &command_inspect, &command_check,
+    &command_predict, &command_version, &command_settings,
 };
 
 const struct command *const *commands(size_t *ret_count)
@@ -62,17 +62,19 @@ static int set_paths(struct command_input *input, const char *path, struct error
     if (slash == path && !is_directory) {
         directory_len = 1;
     }
-    int printed = snprintf(input->directory, sizeof(input->directory), "%.*s", directory_len,
-                           directory);
+    int printed =
+        snprintf(input->directory, sizeof(input->directory), "%.*s", directory_len, directory);
     int named = snprintf(input->filename, sizeof(input->filename), "%s",
-                         is_directory ? "" : slash == NULL ? path : slash + 1);
+                         is_directory    ? ""
+                         : slash == NULL ? path
+                                         : slash + 1);
     if (printed >= (int)sizeof(input->directory) || named >= (int)sizeof(input->filename)) {
         return error_set(error, ERR_CONFIG, "%.100s...: the path is too long", path);
     }
-    input->overrides[0] = (struct settings_pair){SLICE("SM_MODEL_DIR"),
-                                                 slice_from_str(input->directory)};
-    input->overrides[1] = (struct settings_pair){SLICE("MODEL_FILENAME"),
-                                                 slice_from_str(input->filename)};
+    input->overrides[0] =
+        (struct settings_pair){SLICE("SM_MODEL_DIR"), slice_from_str(input->directory)};
+    input->overrides[1] =
+        (struct settings_pair){SLICE("MODEL_FILENAME"), slice_from_str(input->filename)};
     input->input.overrides = input->overrides;
     input->input.override_count = is_directory ? 1 : 2;
     return ERR_OK;

@@ -169,17 +169,18 @@ static int inspect(const struct settings *settings, struct arena *arena, struct 
         .directory = settings->sm_model_dir,
         .file_name = settings->model_filename,
         .model_type = settings->model_type == SETTING_MODEL_TYPE_AUTO
-                    ? SLICE("")
-                    : slice_from_str(settings_enum_name(settings, "MODEL_TYPE")),
+                          ? SLICE("")
+                          : slice_from_str(settings_enum_name(settings, "MODEL_TYPE")),
     };
     int status = artifact_find(&query, arena, &artifact, error);
     if (status != ERR_OK) {
         return status;
     }
     if (artifact.kind != MODEL_ONNX) {
-        return error_set(error, ERR_CONFIG,
-                         "%s: a %s model runs code when it is loaded; only ONNX models are inspected",
-                         artifact.path.ptr, model_kind_name(artifact.kind));
+        return error_set(
+            error, ERR_CONFIG,
+            "%s: a %s model runs code when it is loaded; only ONNX models are inspected",
+            artifact.path.ptr, model_kind_name(artifact.kind));
     }
     struct backend_model *model;
     struct backend_options opening = deployment_backend_options(settings, artifact.path.ptr, 1);

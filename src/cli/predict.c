@@ -6,4 +6,5 @@ static int run(const struct command *command, int argc, char **argv)
     return EXIT_CODE_FAILED;
 }
 
-const struct command command_predict = {.name = "predict", .arguments = "", .summary = "", .run = run};
+const struct command command_predict = {
+    .name = "predict", .arguments = "", .summary = "", .run = run};

@@ -14,9 +14,8 @@ static int run(const struct command *command, int argc, char **argv)
         return command_fail(&error);
     }
     settings_done(&settings);
-    struct server_options options = {.input = &input.input,
-                                     .version = ONNXD_VERSION,
-                                     .test_backend = command_test_backend};
+    struct server_options options = {
+        .input = &input.input, .version = ONNXD_VERSION, .test_backend = command_test_backend};
     status = server_run(&options, &error);
     return status == ERR_OK ? EXIT_CODE_OK : command_fail(&error);
 }

@@ -16,9 +16,8 @@ static int run(const struct command *command, int argc, char **argv)
     if (status != ERR_OK) {
         return command_fail(&error);
     }
-    const char *library = settings.onnx_runtime_library.len == 0
-                              ? NULL
-                              : settings.onnx_runtime_library.ptr;
+    const char *library =
+        settings.onnx_runtime_library.len == 0 ? NULL : settings.onnx_runtime_library.ptr;
     const char *runtime = backend_ort.version(library, &error);
     printf("onnxd        %s\n", ONNXD_VERSION);
     printf("onnxruntime  %s\n", runtime == NULL ? error.text : runtime);

@@ -48,28 +48,29 @@ struct codec_mapping {
  * Zero-initialised members mean "not set" except where a default stands in codec_options_default.
  */
 struct codec_options {
-    struct slice json_key_instances;  /* "instances" */
-    struct slice jsonl_features_key;  /* "features" */
-    char csv_delimiter;               /* ',' */
+    struct slice json_key_instances; /* "instances" */
+    struct slice jsonl_features_key; /* "features" */
+    char csv_delimiter;              /* ',' */
     enum csv_header csv_has_header;
-    bool csv_skip_blank_lines;        /* true */
-    struct slice id_columns;          /* TABULAR_ID_COLUMNS: "a:b" or "i,j,k" */
-    struct slice feature_columns;     /* TABULAR_FEATURE_COLUMNS */
-    uint64_t num_features;            /* 0: not checked */
-    enum dtype tabular_dtype;         /* DTYPE_NONE: the model's own */
+    bool csv_skip_blank_lines;    /* true */
+    struct slice id_columns;      /* TABULAR_ID_COLUMNS: "a:b" or "i,j,k" */
+    struct slice feature_columns; /* TABULAR_FEATURE_COLUMNS */
+    uint64_t num_features;        /* 0: not checked */
+    enum dtype tabular_dtype;     /* DTYPE_NONE: the model's own */
     uint64_t max_records;
-    struct slice input_name;          /* ONNX_INPUT_NAME: which input takes the matrix */
-    struct slice output_name;         /* ONNX_OUTPUT_NAME */
-    uint64_t output_index;            /* ONNX_OUTPUT_INDEX, clamped to the last */
+    struct slice input_name;               /* ONNX_INPUT_NAME: which input takes the matrix */
+    struct slice output_name;              /* ONNX_OUTPUT_NAME */
+    uint64_t output_index;                 /* ONNX_OUTPUT_INDEX, clamped to the last */
     const struct codec_mapping *input_map; /* ONNX_INPUT_MAP_JSON + ONNX_INPUT_DTYPE_MAP_JSON */
     size_t input_map_count;
     const struct codec_mapping *output_map; /* ONNX_OUTPUT_MAP_JSON */
     size_t output_map_count;
-    bool dynamic_batch;               /* ONNX_DYNAMIC_BATCH: batch dimensions must agree */
-    bool predictions_only;            /* RETURN_PREDICTIONS_ONLY */
-    struct slice json_output_key;     /* "predictions" */
+    bool dynamic_batch;           /* ONNX_DYNAMIC_BATCH: batch dimensions must agree */
+    bool predictions_only;        /* RETURN_PREDICTIONS_ONLY */
+    struct slice json_output_key; /* "predictions" */
     enum json_nonfinite json_nonfinite;
-    const struct slice *feature_names; /* of the manifest: a CSV header with these reorders columns */
+    const struct slice
+        *feature_names; /* of the manifest: a CSV header with these reorders columns */
     size_t feature_name_count;
 };
 
@@ -98,7 +99,7 @@ const size_t *codec_plan_wanted(const struct codec_plan *plan, size_t *ret_count
 struct codec_inputs {
     struct tensor *tensors; /* array in the arena, buffers counted */
     size_t count;
-    int64_t rows;           /* for MAX_RECORDS, metadata and batching */
+    int64_t rows; /* for MAX_RECORDS, metadata and batching */
 };
 
 /*

@@ -24,11 +24,16 @@ struct label {
 };
 
 static const char *const handler_names[HANDLER_COUNT] = {
-    [HANDLER_INVOCATIONS] = "/invocations", [HANDLER_LIVE] = "/live",
-    [HANDLER_HEALTHZ] = "/healthz",         [HANDLER_READY] = "/ready",
-    [HANDLER_READYZ] = "/readyz",           [HANDLER_PING] = "/ping",
-    [HANDLER_METRICS] = "/metrics",         [HANDLER_OPENAPI] = "/openapi.yaml",
-    [HANDLER_DOCS] = "/docs",               [HANDLER_NONE] = "none",
+    [HANDLER_INVOCATIONS] = "/invocations",
+    [HANDLER_LIVE] = "/live",
+    [HANDLER_HEALTHZ] = "/healthz",
+    [HANDLER_READY] = "/ready",
+    [HANDLER_READYZ] = "/readyz",
+    [HANDLER_PING] = "/ping",
+    [HANDLER_METRICS] = "/metrics",
+    [HANDLER_OPENAPI] = "/openapi.yaml",
+    [HANDLER_DOCS] = "/docs",
+    [HANDLER_NONE] = "none",
 };
 static const char *const method_names[METHOD_COUNT] = {"GET", "POST", "HEAD", "OTHER"};
 static const char *const status_names[STATUS_COUNT] = {"1xx", "2xx", "3xx", "4xx", "5xx"};
@@ -49,18 +54,19 @@ struct buckets {
     uint64_t bounds[24]; /* in the metric's unit, ascending; +Inf is implied */
 };
 
-#define MS(n) ((uint64_t)(n) * 1000000u)
-#define US(n) ((uint64_t)(n) * 1000u)
+#define MS(n) ((uint64_t)(n)*1000000u)
+#define US(n) ((uint64_t)(n)*1000u)
 
 /* The reference's buckets, so that its dashboards' quantiles go on meaning the same. */
 static const struct buckets low_resolution = {3, {MS(100), MS(500), MS(1000)}};
 static const struct buckets high_resolution = {
-    21, {MS(10),   MS(25),   MS(50),   MS(75),   MS(100),  MS(250),  MS(500),
-         MS(750),  MS(1000), MS(1500), MS(2000), MS(2500), MS(3000), MS(3500),
+    21, {MS(10),   MS(25),   MS(50),   MS(75),   MS(100),   MS(250),   MS(500),
+         MS(750),  MS(1000), MS(1500), MS(2000), MS(2500),  MS(3000),  MS(3500),
          MS(4000), MS(4500), MS(5000), MS(7500), MS(10000), MS(30000), MS(60000)}};
-static const struct buckets native_seconds = {
-    16, {US(1),   US(5),   US(10),  US(50),  US(100), US(250),  US(500),  MS(1),
-         MS(2) + US(500), MS(5), MS(10), MS(25), MS(50), MS(100), MS(1000), MS(10000)}};
+static const struct buckets native_seconds = {16,
+                                              {US(1), US(5), US(10), US(50), US(100), US(250),
+                                               US(500), MS(1), MS(2) + US(500), MS(5), MS(10),
+                                               MS(25), MS(50), MS(100), MS(1000), MS(10000)}};
 static const struct buckets row_counts = {
     13, {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384}};
 
@@ -77,69 +83,115 @@ struct definition {
 
 static const struct definition definitions[METRIC_COUNT] = {
     [METRIC_HTTP_REQUESTS] = {"http_requests_total",
-                              "Total number of requests by method, status and handler.", COUNTER,
-                              {&handler_label, &method_label, &status_label}, NULL, 0},
+                              "Total number of requests by method, status and handler.",
+                              COUNTER,
+                              {&handler_label, &method_label, &status_label},
+                              NULL,
+                              0},
     [METRIC_HTTP_DURATION] = {"http_request_duration_seconds",
-                              "Latency with only few buckets by handler.", HISTOGRAM,
-                              {&handler_label, &method_label}, &low_resolution, NS},
+                              "Latency with only few buckets by handler.",
+                              HISTOGRAM,
+                              {&handler_label, &method_label},
+                              &low_resolution,
+                              NS},
     [METRIC_HTTP_DURATION_HIGHR] = {"http_request_duration_highr_seconds",
                                     "Latency with many buckets but no API specific labels.",
-                                    HISTOGRAM, {NULL}, &high_resolution, NS},
+                                    HISTOGRAM,
+                                    {NULL},
+                                    &high_resolution,
+                                    NS},
     [METRIC_HTTP_REQUEST_SIZE] = {"http_request_size_bytes",
-                                  "Content length of incoming requests by handler.", SUMMARY,
-                                  {&handler_label}, NULL, 0},
+                                  "Content length of incoming requests by handler.",
+                                  SUMMARY,
+                                  {&handler_label},
+                                  NULL,
+                                  0},
     [METRIC_HTTP_RESPONSE_SIZE] = {"http_response_size_bytes",
-                                   "Content length of outgoing responses by handler.", SUMMARY,
-                                   {&handler_label}, NULL, 0},
+                                   "Content length of outgoing responses by handler.",
+                                   SUMMARY,
+                                   {&handler_label},
+                                   NULL,
+                                   0},
     [METRIC_PROCESS_CPU] = {"process_cpu_seconds_total",
-                            "Total user and system CPU time spent in seconds.", COUNTER, {NULL},
-                            NULL, 1e-6},
-    [METRIC_PROCESS_RESIDENT] = {"process_resident_memory_bytes",
-                                 "Resident memory size in bytes.", GAUGE, {NULL}, NULL, 0},
-    [METRIC_PROCESS_VIRTUAL] = {"process_virtual_memory_bytes", "Virtual memory size in bytes.",
-                                GAUGE, {NULL}, NULL, 0},
+                            "Total user and system CPU time spent in seconds.",
+                            COUNTER,
+                            {NULL},
+                            NULL,
+                            1e-6},
+    [METRIC_PROCESS_RESIDENT] =
+        {"process_resident_memory_bytes", "Resident memory size in bytes.", GAUGE, {NULL}, NULL, 0},
+    [METRIC_PROCESS_VIRTUAL] =
+        {"process_virtual_memory_bytes", "Virtual memory size in bytes.", GAUGE, {NULL}, NULL, 0},
     [METRIC_PROCESS_START] = {"process_start_time_seconds",
-                              "Start time of the process since unix epoch in seconds.", GAUGE,
-                              {NULL}, NULL, 1e-3},
-    [METRIC_PROCESS_OPEN_FDS] = {"process_open_fds", "Number of open file descriptors.", GAUGE,
-                                 {NULL}, NULL, 0},
-    [METRIC_PROCESS_MAX_FDS] = {"process_max_fds", "Maximum number of open file descriptors.",
-                                GAUGE, {NULL}, NULL, 0},
-    [METRIC_UP] = {"byoc_up", "1 when the model is loaded and warm, else 0.", GAUGE, {NULL}, NULL,
-                   0},
+                              "Start time of the process since unix epoch in seconds.",
+                              GAUGE,
+                              {NULL},
+                              NULL,
+                              1e-3},
+    [METRIC_PROCESS_OPEN_FDS] =
+        {"process_open_fds", "Number of open file descriptors.", GAUGE, {NULL}, NULL, 0},
+    [METRIC_PROCESS_MAX_FDS] =
+        {"process_max_fds", "Maximum number of open file descriptors.", GAUGE, {NULL}, NULL, 0},
+    [METRIC_UP] =
+        {"byoc_up", "1 when the model is loaded and warm, else 0.", GAUGE, {NULL}, NULL, 0},
     [METRIC_JOBS] = {"onnxd_jobs_total", "Inference jobs that ran.", COUNTER, {NULL}, NULL, 0},
     [METRIC_RUNS] = {"onnxd_runs_total",
-                     "Runs of the model; several jobs can share one run.", COUNTER, {NULL}, NULL,
+                     "Runs of the model; several jobs can share one run.",
+                     COUNTER,
+                     {NULL},
+                     NULL,
                      0},
     [METRIC_RUN_ROWS] = {"onnxd_run_rows", "Rows of a run.", HISTOGRAM, {NULL}, &row_counts, 0},
     [METRIC_DECODE_DURATION] = {"onnxd_decode_duration_seconds",
-                                "Time from a request's bytes to its tensors.", HISTOGRAM, {NULL},
-                                &native_seconds, NS},
+                                "Time from a request's bytes to its tensors.",
+                                HISTOGRAM,
+                                {NULL},
+                                &native_seconds,
+                                NS},
     [METRIC_QUEUE_DURATION] = {"onnxd_queue_duration_seconds",
-                               "Time from a job's submission to the start of its run.", HISTOGRAM,
-                               {NULL}, &native_seconds, NS},
-    [METRIC_COMPUTE_DURATION] = {"onnxd_compute_duration_seconds", "Time of a run of the model.",
-                                 HISTOGRAM, {NULL}, &native_seconds, NS},
+                               "Time from a job's submission to the start of its run.",
+                               HISTOGRAM,
+                               {NULL},
+                               &native_seconds,
+                               NS},
+    [METRIC_COMPUTE_DURATION] = {"onnxd_compute_duration_seconds",
+                                 "Time of a run of the model.",
+                                 HISTOGRAM,
+                                 {NULL},
+                                 &native_seconds,
+                                 NS},
     [METRIC_ENCODE_DURATION] = {"onnxd_encode_duration_seconds",
-                                "Time from a job's values to the answer's bytes.", HISTOGRAM,
-                                {NULL}, &native_seconds, NS},
+                                "Time from a job's values to the answer's bytes.",
+                                HISTOGRAM,
+                                {NULL},
+                                &native_seconds,
+                                NS},
     [METRIC_REJECTIONS] = {"onnxd_rejections_total",
-                           "Requests and connections refused by a limit.", COUNTER,
-                           {&rejection_label}, NULL, 0},
+                           "Requests and connections refused by a limit.",
+                           COUNTER,
+                           {&rejection_label},
+                           NULL,
+                           0},
     [METRIC_JOBS_DROPPED] = {"onnxd_jobs_dropped_total",
                              "Jobs whose client left or whose deadline passed before they ran.",
-                             COUNTER, {&drop_label}, NULL, 0},
+                             COUNTER,
+                             {&drop_label},
+                             NULL,
+                             0},
     [METRIC_RELOADS] = {"onnxd_reloads_total", "Model reloads.", COUNTER, {&reload_label}, NULL, 0},
-    [METRIC_MODEL_LOAD] = {"onnxd_model_load_seconds", "Duration of the last model load.", GAUGE,
-                           {NULL}, NULL, NS},
+    [METRIC_MODEL_LOAD] =
+        {"onnxd_model_load_seconds", "Duration of the last model load.", GAUGE, {NULL}, NULL, NS},
     [METRIC_IN_FLIGHT] = {"onnxd_in_flight", "Execution slots in use.", GAUGE, {NULL}, NULL, 0},
-    [METRIC_CONNECTIONS] = {"onnxd_connections", "Open client connections.", GAUGE, {NULL}, NULL,
-                            0},
+    [METRIC_CONNECTIONS] =
+        {"onnxd_connections", "Open client connections.", GAUGE, {NULL}, NULL, 0},
     [METRIC_HEAP_ALLOCATIONS] = {"onnxd_heap_allocations_total",
                                  "Heap allocations of the server itself, without the runtime.",
-                                 COUNTER, {NULL}, NULL, 0},
-    [METRIC_BUILD_INFO] = {"onnxd_build_info", "1, labelled with the version of this build.",
-                           GAUGE, {NULL}, NULL, 0},
+                                 COUNTER,
+                                 {NULL},
+                                 NULL,
+                                 0},
+    [METRIC_BUILD_INFO] =
+        {"onnxd_build_info", "1, labelled with the version of this build.", GAUGE, {NULL}, NULL, 0},
 };
 
 struct metrics_shard {
@@ -284,8 +336,8 @@ static uint64_t total(const struct metrics *metrics, enum metric metric, unsigne
 {
     uint64_t sum = shared_total(metrics, metric, offset);
     for (unsigned i = 0; i < metrics->shard_count; i++) {
-        sum += atomic_load_explicit(&metrics->shards[i]->cells[metrics->first_cell[metric] + offset],
-                                    memory_order_relaxed);
+        sum += atomic_load_explicit(
+            &metrics->shards[i]->cells[metrics->first_cell[metric] + offset], memory_order_relaxed);
     }
     return sum;
 }
@@ -372,8 +424,8 @@ static int put_series(const struct metrics *metrics, enum metric metric, unsigne
     if (definition->kind == COUNTER || definition->kind == GAUGE) {
         return put_sample(definition, "", series, NULL, scale(definition, count), out);
     }
-    int status = definition->kind == HISTOGRAM ? put_histogram(metrics, metric, series, out)
-                                               : ERR_OK;
+    int status =
+        definition->kind == HISTOGRAM ? put_histogram(metrics, metric, series, out) : ERR_OK;
     if (status == ERR_OK) {
         double sum = scale(definition, total(metrics, metric, last - 1));
         status = put_sample(definition, "_sum", series, NULL, sum, out);
@@ -388,8 +440,7 @@ int metrics_write(const struct metrics *metrics, struct bytes *out)
     for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
         const struct definition *definition = &definitions[metric];
         int status = bytes_printf(out, "# HELP %s %s\n# TYPE %s %s\n", definition->name,
-                                  definition->help, definition->name,
-                                  kind_names[definition->kind]);
+                                  definition->help, definition->name, kind_names[definition->kind]);
         if (status == ERR_OK && metric == METRIC_BUILD_INFO) {
             status = bytes_printf(out, "onnxd_build_info{version=\"%s\"} 1\n", metrics->version);
         } else {

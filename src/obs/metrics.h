@@ -13,30 +13,30 @@
 
 enum metric {
     /* The reference's names, for existing dashboards. */
-    METRIC_HTTP_REQUESTS,          /* handler, method, status */
-    METRIC_HTTP_DURATION,          /* handler, method; ns */
-    METRIC_HTTP_DURATION_HIGHR,    /* ns */
-    METRIC_HTTP_REQUEST_SIZE,      /* handler; bytes */
-    METRIC_HTTP_RESPONSE_SIZE,     /* handler; bytes */
-    METRIC_PROCESS_CPU,            /* µs */
-    METRIC_PROCESS_RESIDENT,       /* bytes */
-    METRIC_PROCESS_VIRTUAL,        /* bytes */
-    METRIC_PROCESS_START,          /* ms since 1970 */
+    METRIC_HTTP_REQUESTS,       /* handler, method, status */
+    METRIC_HTTP_DURATION,       /* handler, method; ns */
+    METRIC_HTTP_DURATION_HIGHR, /* ns */
+    METRIC_HTTP_REQUEST_SIZE,   /* handler; bytes */
+    METRIC_HTTP_RESPONSE_SIZE,  /* handler; bytes */
+    METRIC_PROCESS_CPU,         /* µs */
+    METRIC_PROCESS_RESIDENT,    /* bytes */
+    METRIC_PROCESS_VIRTUAL,     /* bytes */
+    METRIC_PROCESS_START,       /* ms since 1970 */
     METRIC_PROCESS_OPEN_FDS,
     METRIC_PROCESS_MAX_FDS,
     METRIC_UP,
     /* Ours. */
-    METRIC_JOBS,                   /* inference jobs that ran */
-    METRIC_RUNS,                   /* runs of the model; jobs / runs is the coalescing */
-    METRIC_RUN_ROWS,               /* rows of a run */
-    METRIC_DECODE_DURATION,        /* ns */
-    METRIC_QUEUE_DURATION,         /* ns */
-    METRIC_COMPUTE_DURATION,       /* ns */
-    METRIC_ENCODE_DURATION,        /* ns */
-    METRIC_REJECTIONS,             /* reason */
-    METRIC_JOBS_DROPPED,           /* reason */
-    METRIC_RELOADS,                /* result */
-    METRIC_MODEL_LOAD,             /* ns of the last load */
+    METRIC_JOBS,             /* inference jobs that ran */
+    METRIC_RUNS,             /* runs of the model; jobs / runs is the coalescing */
+    METRIC_RUN_ROWS,         /* rows of a run */
+    METRIC_DECODE_DURATION,  /* ns */
+    METRIC_QUEUE_DURATION,   /* ns */
+    METRIC_COMPUTE_DURATION, /* ns */
+    METRIC_ENCODE_DURATION,  /* ns */
+    METRIC_REJECTIONS,       /* reason */
+    METRIC_JOBS_DROPPED,     /* reason */
+    METRIC_RELOADS,          /* result */
+    METRIC_MODEL_LOAD,       /* ns of the last load */
     METRIC_IN_FLIGHT,
     METRIC_CONNECTIONS,
     METRIC_HEAP_ALLOCATIONS,

@@ -81,8 +81,8 @@ static void run_alone(const struct batch_target *target, struct job *job,
                       struct batch_report *report)
 {
     job->shared_by = 1;
-    job->status = (enum error_code)run_backend(target, job->inputs, job->arena, job->values,
-                                               &job->error);
+    job->status =
+        (enum error_code)run_backend(target, job->inputs, job->arena, job->values, &job->error);
     report->runs++;
 }
 
@@ -143,9 +143,8 @@ static struct value take_rows(struct value *shared, int64_t first, int64_t rows)
         return (struct value){.kind = VALUE_TENSOR,
                               .tensor = tensor_row_view(&shared->tensor, first, rows)};
     }
-    return (struct value){.kind = VALUE_SEQUENCE,
-                          .items = shared->items + first,
-                          .item_count = (size_t)rows};
+    return (struct value){
+        .kind = VALUE_SEQUENCE, .items = shared->items + first, .item_count = (size_t)rows};
 }
 
 /* The item structs live in the run's arena: each job gets copies in its own, which lasts longer. */

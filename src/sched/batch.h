@@ -20,8 +20,8 @@ struct batch_target {
     size_t input_count;
     const size_t *wanted; /* output indices */
     size_t wanted_count;
-    bool batchable;       /* the model's shape and the settings allow shared runs */
-    int64_t max_rows;     /* of a shared run; a larger job runs alone */
+    bool batchable;   /* the model's shape and the settings allow shared runs */
+    int64_t max_rows; /* of a shared run; a larger job runs alone */
 };
 
 /* Whether two jobs agree in everything but their rows: dtype, rank and all other dimensions. */

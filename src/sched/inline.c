@@ -90,8 +90,7 @@ static void finish(struct inline_queue *queue, struct job *jobs, const struct ba
     metrics_count(queue->metrics, METRIC_JOBS, SERIES_NONE, report->jobs);
     metrics_count(queue->metrics, METRIC_RUNS, SERIES_NONE, report->runs);
     metrics_observe(queue->metrics, METRIC_RUN_ROWS, SERIES_NONE, (uint64_t)report->rows);
-    metrics_observe(queue->metrics, METRIC_COMPUTE_DURATION, SERIES_NONE,
-                    finished_ns - started_ns);
+    metrics_observe(queue->metrics, METRIC_COMPUTE_DURATION, SERIES_NONE, finished_ns - started_ns);
     while (jobs != NULL) {
         struct job *job = jobs;
         jobs = job->next; /* `done` may free the job */

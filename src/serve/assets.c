@@ -18,18 +18,24 @@ EMBEDDED(favicon_png);
  * The page runs the service's own scripts and talks to the service only. Swagger UI draws its icons
  * from data: URLs. No inline script, no eval, no frame around it.
  */
-#define PAGE_POLICY                                                                               \
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "             \
+#define PAGE_POLICY                                                                                \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "              \
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 /* SLICE as a constant initialiser. */
-#define TEXT(literal) {(literal), sizeof(literal) - 1}
+#define TEXT(literal)                                                                              \
+    {                                                                                              \
+        (literal), sizeof(literal) - 1                                                             \
+    }
 #define BYTES(name) asset_##name, asset_##name##_end
 
 #define HTML TEXT("text/html; charset=utf-8")
 #define SCRIPT TEXT("text/javascript; charset=utf-8")
 #define STYLE TEXT("text/css; charset=utf-8")
-#define NO_POLICY {NULL, 0}
+#define NO_POLICY                                                                                  \
+    {                                                                                              \
+        NULL, 0                                                                                    \
+    }
 
 static const struct asset assets[] = {
     {TEXT("/docs"), HTML, TEXT(PAGE_POLICY), BYTES(docs_html), false},

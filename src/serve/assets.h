@@ -11,11 +11,11 @@
 #include "base/slice.h"
 
 struct asset {
-    struct slice path;         /* "/docs/swagger-ui.css" */
+    struct slice path; /* "/docs/swagger-ui.css" */
     struct slice content_type;
-    struct slice policy;       /* Content-Security-Policy; empty where it is no page */
+    struct slice policy; /* Content-Security-Policy; empty where it is no page */
     const char *begin, *end;
-    bool gzip;                 /* a gzip member: Content-Encoding: gzip, or inflate it */
+    bool gzip; /* a gzip member: Content-Encoding: gzip, or inflate it */
 };
 
 static inline struct slice asset_bytes(const struct asset *asset)

@@ -115,8 +115,8 @@ static unsigned intra_op_threads(const struct settings *settings, unsigned io_th
     return io_threads == 0 || quota <= io_threads ? 1 : quota / io_threads;
 }
 
-struct backend_options deployment_backend_options(const struct settings *settings,
-                                                  const char *path, unsigned io_threads)
+struct backend_options deployment_backend_options(const struct settings *settings, const char *path,
+                                                  unsigned io_threads)
 {
     static const char *const levels[] = {
         [SETTING_GRAPH_OPT_DISABLE] = "disable",
@@ -126,12 +126,12 @@ struct backend_options deployment_backend_options(const struct settings *setting
     };
     return (struct backend_options){
         .path = path,
-        .library = settings->onnx_runtime_library.len == 0 ? NULL
-                                                           : settings->onnx_runtime_library.ptr,
+        .library =
+            settings->onnx_runtime_library.len == 0 ? NULL : settings->onnx_runtime_library.ptr,
         .providers = settings->onnx_providers,
         .intra_op_threads = intra_op_threads(settings, io_threads),
-        .inter_op_threads = settings->onnx_inter_op_threads == 0 ? 1
-                                                                 : settings->onnx_inter_op_threads,
+        .inter_op_threads =
+            settings->onnx_inter_op_threads == 0 ? 1 : settings->onnx_inter_op_threads,
         .graph_opt_level = slice_from_str(levels[settings->onnx_graph_opt_level]),
     };
 }
@@ -164,8 +164,8 @@ static int find_model(struct deployment *deployment, const struct deployment_que
         .directory = found_with.sm_model_dir,
         .file_name = found_with.model_filename,
         .model_type = found_with.model_type == SETTING_MODEL_TYPE_AUTO
-                    ? SLICE("")
-                    : slice_from_str(settings_enum_name(&found_with, "MODEL_TYPE")),
+                          ? SLICE("")
+                          : slice_from_str(settings_enum_name(&found_with, "MODEL_TYPE")),
         .allow_fake = query->test_backend != NULL,
     };
     status = artifact_find(&wanted, &deployment->arena, &deployment->artifact, error);
@@ -209,8 +209,8 @@ static int check_manifest(const struct deployment *deployment, const struct depl
                           struct error *error)
 {
     deployment_report *report = query->report == NULL ? ignore_line : query->report;
-    size_t contradictions = manifest_check(&deployment->manifest, deployment->signature, report,
-                                           query->report_user);
+    size_t contradictions =
+        manifest_check(&deployment->manifest, deployment->signature, report, query->report_user);
     if (contradictions > 0) {
         return error_set(error, ERR_CONFIG, "%s contradicts the model in %zu place%s",
                          MANIFEST_FILE_NAME, contradictions, contradictions == 1 ? "" : "s");

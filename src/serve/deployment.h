@@ -66,7 +66,7 @@ MUST_CHECK int deployment_codec_options(const struct settings *settings,
                                         const struct manifest *manifest, struct arena *arena,
                                         struct codec_options *ret_options);
 /* The runtime's options of these settings for the model at `path`. */
-struct backend_options deployment_backend_options(const struct settings *settings,
-                                                  const char *path, unsigned io_threads);
+struct backend_options deployment_backend_options(const struct settings *settings, const char *path,
+                                                  unsigned io_threads);
 
 #endif

@@ -166,8 +166,8 @@ static int put_record(const struct example_model *model, struct yaml *text)
         if (found < 0 || !shape_input(model, &model->signature->inputs[found], &shape)) {
             return ERR_NOT_FOUND;
         }
-        enum dtype dtype = mapping->dtype == DTYPE_NONE ? model->signature->inputs[found].dtype
-                                                        : mapping->dtype;
+        enum dtype dtype =
+            mapping->dtype == DTYPE_NONE ? model->signature->inputs[found].dtype : mapping->dtype;
         yaml_put(text, i > 0 ? "," : "");
         yaml_put_quoted(text, mapping->key);
         yaml_put(text, ":");
@@ -273,8 +273,7 @@ static bool wants_header(const struct example_model *model, size_t columns, enum
         return options->csv_has_header == CSV_HEADER_TRUE;
     }
     /* Cells that are no numbers would be taken for a header themselves. */
-    return dtype == DTYPE_STRING || dtype == DTYPE_BOOL ||
-           options->feature_name_count == columns;
+    return dtype == DTYPE_STRING || dtype == DTYPE_BOOL || options->feature_name_count == columns;
 }
 
 static void put_header(const struct example_model *model, size_t columns, struct yaml *text)
@@ -295,8 +294,7 @@ static int put_csv(const struct example_model *model, struct yaml *text)
 {
     const struct port *input = example_matrix_input(model);
     struct example_shape shape;
-    if (input == NULL || example_columns(model, input) == 0 ||
-        !shape_input(model, input, &shape)) {
+    if (input == NULL || example_columns(model, input) == 0 || !shape_input(model, input, &shape)) {
         return ERR_NOT_FOUND;
     }
     if (wants_header(model, shape.dims[1], input->dtype)) {

@@ -33,7 +33,6 @@ const struct port *example_matrix_input(const struct example_model *model);
  * inputs that are no tensors, too many elements, or the encoding cannot hold them), and then `out`
  * is as it was; ERR_NO_MEMORY.
  */
-MUST_CHECK int example_put(const struct example_model *model, enum media media,
-                           struct bytes *out);
+MUST_CHECK int example_put(const struct example_model *model, enum media media, struct bytes *out);
 
 #endif

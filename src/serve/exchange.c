@@ -70,8 +70,11 @@ void exchange_free(struct exchange *exchange)
     struct bytes body = exchange->body;
     arena_reset(&arena);
     bytes_reset(&body, BODY_KEPT_BYTES);
-    *exchange = (struct exchange){
-        .magic = EXCHANGE_MAGIC, .io = io, .arena = arena, .body = body, .next = io->free_exchanges};
+    *exchange = (struct exchange){.magic = EXCHANGE_MAGIC,
+                                  .io = io,
+                                  .arena = arena,
+                                  .body = body,
+                                  .next = io->free_exchanges};
     io->free_exchanges = exchange;
     io->free_exchange_count++;
 }
@@ -304,8 +307,8 @@ void exchange_on_slot(struct exchange *exchange)
     struct inference *inference = &exchange->inference;
     *inference = (struct inference){
         .arena = &exchange->arena,
-        .content_type = first_field(exchange, SLICE("Content-Type"),
-                                    SLICE("X-Amzn-SageMaker-Content-Type")),
+        .content_type =
+            first_field(exchange, SLICE("Content-Type"), SLICE("X-Amzn-SageMaker-Content-Type")),
         .accept = first_field(exchange, SLICE("Accept"), SLICE("X-Amzn-SageMaker-Accept")),
         .body = bytes_slice(&exchange->body),
         .reply = &io->reply,

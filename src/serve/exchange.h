@@ -35,8 +35,8 @@ struct exchange {
 
     struct arena arena;
     struct http_request request;
-    struct bytes body;      /* decoded of its Content-Encoding */
-    struct gunzip *gunzip;  /* for a compressed body; else NULL */
+    struct bytes body;     /* decoded of its Content-Encoding */
+    struct gunzip *gunzip; /* for a compressed body; else NULL */
     struct route route;
     enum metric_method method;
     uint64_t started_ns;

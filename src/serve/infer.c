@@ -37,9 +37,9 @@ static void job_done(struct job *job)
     codec_inputs_done(&inference->inputs);
     if (status == ERR_OK) {
         bytes_reset(inference->reply, REPLY_KEPT_BYTES);
-        status = (enum error_code)codec_encode(deployment->plan, inference->accept_media,
-                                               job->values, inference->reply, &inference->media,
-                                               &inference->error);
+        status =
+            (enum error_code)codec_encode(deployment->plan, inference->accept_media, job->values,
+                                          inference->reply, &inference->media, &inference->error);
         observe_since(inference, METRIC_ENCODE_DURATION, job->finished_ns);
         for (size_t i = 0; i < deployment->target.wanted_count; i++) {
             value_done(&job->values[i]);
@@ -56,8 +56,8 @@ static void job_done(struct job *job)
 static int decode(struct inference *inference, const struct deployment *deployment)
 {
     const struct settings *settings = &deployment->settings;
-    struct slice content_type = inference->content_type.len > 0 ? inference->content_type
-                                                                : settings->default_content_type;
+    struct slice content_type =
+        inference->content_type.len > 0 ? inference->content_type : settings->default_content_type;
     enum media media = media_parse(content_type);
     if (media == MEDIA_NONE) {
         struct slice shown = slice_head(content_type, 128);
@@ -80,8 +80,8 @@ void infer_start(struct inference *inference, struct deployment *deployment,
         return;
     }
     uint64_t now_ns = observe_since(inference, METRIC_DECODE_DURATION, before_ns);
-    struct value *values = arena_zalloc(inference->arena, deployment->target.wanted_count,
-                                        sizeof(values[0]));
+    struct value *values =
+        arena_zalloc(inference->arena, deployment->target.wanted_count, sizeof(values[0]));
     if (values == NULL) {
         codec_inputs_done(&inference->inputs);
         error_set(&inference->error, ERR_NO_MEMORY, "no memory for the values of a request");

@@ -24,7 +24,7 @@ struct inference {
     struct slice content_type; /* as it came; empty: the default */
     struct slice accept;       /* as it came; empty: the default */
     struct slice body;
-    struct bytes *reply;       /* shared scratch: emptied, then holds the answer's body */
+    struct bytes *reply; /* shared scratch: emptied, then holds the answer's body */
     struct metrics_shard *metrics;
     uint64_t (*clock_ns)(void);
     uint64_t deadline_ns; /* 0: none */
@@ -34,7 +34,7 @@ struct inference {
     /* Valid in `finished`. */
     enum error_code status; /* ERR_OK: reply and media are set; else error */
     struct error error;
-    enum media media;       /* of the reply */
+    enum media media; /* of the reply */
     int64_t rows;
 
     /* Private. */

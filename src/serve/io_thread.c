@@ -124,8 +124,7 @@ void io_thread_enter_slot(struct io_thread *io, struct exchange *exchange)
         return;
     }
     exchange->waits_for_slot = true;
-    exchange->slot_deadline_ns =
-        loop_now_ns(io->loop) + io->shared->settings.acquire_timeout_ns;
+    exchange->slot_deadline_ns = loop_now_ns(io->loop) + io->shared->settings.acquire_timeout_ns;
     exchange->next = NULL;
     *io->slot_end = exchange;
     io->slot_end = &exchange->next;

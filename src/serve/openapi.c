@@ -71,8 +71,9 @@ static void put_tensor_schema(struct yaml *yaml, const struct port *port)
     for (unsigned i = 0; i < port->rank; i++) {
         int64_t dim = port->dims[i];
         if (dim >= 0) {
-            yaml_printf(yaml, "{type: array, minItems: %lld, maxItems: %lld, items: ",
-                        (long long)dim, (long long)dim);
+            yaml_printf(yaml,
+                        "{type: array, minItems: %lld, maxItems: %lld, items: ", (long long)dim,
+                        (long long)dim);
         } else {
             yaml_put(yaml, "{type: array, minItems: 1, items: ");
         }
@@ -85,8 +86,10 @@ static void put_tensor_schema(struct yaml *yaml, const struct port *port)
 
 static const char *kind_name(const struct port *port)
 {
-    static const char *const names[] = {[PORT_TENSOR] = "tensor", [PORT_SEQUENCE] = "sequence",
-                                        [PORT_MAP] = "map", [PORT_OPTIONAL] = "optional",
+    static const char *const names[] = {[PORT_TENSOR] = "tensor",
+                                        [PORT_SEQUENCE] = "sequence",
+                                        [PORT_MAP] = "map",
+                                        [PORT_OPTIONAL] = "optional",
                                         [PORT_UNKNOWN] = "unknown"};
     return names[port->kind];
 }
@@ -209,8 +212,10 @@ static void put_json_schema(struct yaml *yaml, const struct openapi_model *model
 static void put_example_value(struct yaml *yaml, const char *summary, enum media media,
                               struct slice body)
 {
-    yaml_printf(yaml, "            examples:\n              model:\n                summary: %s\n"
-                      "                value: ", summary);
+    yaml_printf(yaml,
+                "            examples:\n              model:\n                summary: %s\n"
+                "                value: ",
+                summary);
     if (media == MEDIA_JSON) {
         yaml_put_json(yaml, body);
     } else {
@@ -223,8 +228,8 @@ static void put_example_value(struct yaml *yaml, const char *summary, enum media
 static bool put_given_example(struct yaml *yaml, const struct openapi_model *model,
                               enum media media)
 {
-    enum media given = model->example_body.len == 0 ? MEDIA_NONE
-                                                    : media_parse(model->example_content_type);
+    enum media given =
+        model->example_body.len == 0 ? MEDIA_NONE : media_parse(model->example_content_type);
     if (given != media || media == MEDIA_NPY ||
         (media == MEDIA_JSON && !yaml_accepts_json(model->example_body))) {
         return false;
@@ -264,8 +269,8 @@ static void put_content(struct yaml *yaml, const struct openapi_model *model,
 /* The page offers the first media type: the one the manifest's example has. */
 static size_t first_content(const struct openapi_model *model)
 {
-    enum media given = model->example_body.len == 0 ? MEDIA_NONE
-                                                    : media_parse(model->example_content_type);
+    enum media given =
+        model->example_body.len == 0 ? MEDIA_NONE : media_parse(model->example_content_type);
     for (size_t i = 0; i < CONTENT_COUNT; i++) {
         if (contents[i].media == given && given != MEDIA_NPY) {
             return i;

@@ -19,14 +19,15 @@
 
 /* What the document says of the loaded model. Everything is borrowed for the call. */
 struct openapi_model {
-    struct slice name, version;        /* of the manifest, else the file's; may be empty */
-    const struct signature *signature; /* may be NULL where `ready` is false */
+    struct slice name, version;          /* of the manifest, else the file's; may be empty */
+    const struct signature *signature;   /* may be NULL where `ready` is false */
     const struct codec_options *options; /* how bodies are read; NULL: codec_options_default() */
-    struct slice example_content_type; /* of the manifest's example; empty: built from the signature */
+    struct slice
+        example_content_type; /* of the manifest's example; empty: built from the signature */
     struct slice example_body;
     const struct slice *feature_names; /* of the matrix input; may be NULL */
     size_t feature_name_count;
-    bool ready;                        /* false: the document is the general one */
+    bool ready; /* false: the document is the general one */
 };
 
 /*

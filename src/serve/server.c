@@ -96,8 +96,7 @@ static int start(struct server *server, struct error *error)
         status = loader_new(&server->shared, &query, on_ready, server, &server->loader, error);
     }
     if (status == ERR_OK) {
-        log_info("listening on http://%.*s:%u", SLICE_FMT(settings->host),
-                 (unsigned)server->port);
+        log_info("listening on http://%.*s:%u", SLICE_FMT(settings->host), (unsigned)server->port);
         loader_request(server->loader);
     }
     return status;

@@ -78,8 +78,8 @@ static void count_answer(const struct exchange *exchange, uint64_t body_bytes)
     unsigned series = series_handler_method(handler, exchange->method);
     uint64_t took_ns = exchange->io->shared->clock_ns() - exchange->started_ns;
     enum metric_status status = (enum metric_status)(exchange->response.status / 100 - 1);
-    metrics_count(metrics, METRIC_HTTP_REQUESTS,
-                  series_request(handler, exchange->method, status), 1);
+    metrics_count(metrics, METRIC_HTTP_REQUESTS, series_request(handler, exchange->method, status),
+                  1);
     metrics_observe(metrics, METRIC_HTTP_DURATION, series, took_ns);
     metrics_observe(metrics, METRIC_HTTP_DURATION_HIGHR, SERIES_NONE, took_ns);
     metrics_observe(metrics, METRIC_HTTP_REQUEST_SIZE, handler, exchange->request_bytes);
@@ -91,8 +91,8 @@ static int put_answer(struct session *session, struct exchange *exchange, bool c
     struct bytes *out = conn_output(session->conn);
     struct slice body = exchange->method == METHOD_HEAD ? SLICE("") : exchange->response_body;
     exchange->response.content_length = exchange->response_body.len;
-    int status = h1_put_head(session->h1, &exchange->response, io_thread_date(session->io), close,
-                             out);
+    int status =
+        h1_put_head(session->h1, &exchange->response, io_thread_date(session->io), close, out);
     if (status == ERR_OK) {
         status = bytes_put(out, body);
     }
@@ -249,8 +249,7 @@ static void on_deadline(struct conn *conn)
     struct session *session = of_conn(conn);
     if (!session->ended && session->exchange != NULL && session->reads_request &&
         !h1_is_idle(session->h1)) {
-        exchange_refuse_status(session->exchange, 408,
-                               SLICE("the request did not arrive in time"));
+        exchange_refuse_status(session->exchange, 408, SLICE("the request did not arrive in time"));
         return;
     }
     session->ended = true;

@@ -344,8 +344,7 @@ static struct slice take_token(struct json_walk *walk)
 bool yaml_accepts_json(struct slice json)
 {
     struct json_walk walk = {.rest = json, .want = WANT_VALUE};
-    while (take_token(&walk).len > 0) {
-    }
+    while (take_token(&walk).len > 0) {}
     return walk.rest.len == 0 && walk.depth == 0 && walk.want == WANT_COMMA_OR_END;
 }
 

@@ -126,9 +126,8 @@ void buffer_free_wrapper(struct buffer *buffer)
 {
     uintptr_t bytes = ((uintptr_t)(buffer + 1) + BUFFER_ALIGN - 1) & ~(uintptr_t)(BUFFER_ALIGN - 1);
     buffer->ptr = (char *)buffer + (bytes - (uintptr_t)buffer);
-    buffer->size_bytes = buffer->size_class < CLASS_COUNT
-                             ? (size_t)1 << (SMALLEST_CLASS + buffer->size_class)
-                             : 0;
+    buffer->size_bytes =
+        buffer->size_class < CLASS_COUNT ? (size_t)1 << (SMALLEST_CLASS + buffer->size_class) : 0;
     buffer->release = release_own;
     buffer->owner = NULL;
     release_own(buffer);

@@ -17,8 +17,9 @@ struct buffer {
     unsigned size_class; /* of the recycler; buffer.c only */
     void *ptr;           /* aligned to 64 bytes when made by buffer_new */
     size_t size_bytes;
-    void (*release)(struct buffer *buffer); /* called once, by the last unref; frees the struct too */
-    void *owner;                            /* for release */
+    void (*release)(
+        struct buffer *buffer); /* called once, by the last unref; frees the struct too */
+    void *owner;                /* for release */
 };
 
 /*

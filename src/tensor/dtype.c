@@ -30,11 +30,11 @@ static const struct {
     const char *name;
     enum dtype dtype;
 } aliases[] = {
-    {"f16", DTYPE_F16},  {"half", DTYPE_F16},    {"bf16", DTYPE_BF16}, {"f32", DTYPE_F32},
-    {"float", DTYPE_F32}, {"f64", DTYPE_F64},    {"double", DTYPE_F64}, {"i8", DTYPE_I8},
-    {"i16", DTYPE_I16},  {"i32", DTYPE_I32},     {"int", DTYPE_I64},   {"i64", DTYPE_I64},
-    {"long", DTYPE_I64}, {"u8", DTYPE_U8},       {"u16", DTYPE_U16},   {"u32", DTYPE_U32},
-    {"u64", DTYPE_U64},  {"boolean", DTYPE_BOOL}, {"str", DTYPE_STRING},
+    {"f16", DTYPE_F16},   {"half", DTYPE_F16},     {"bf16", DTYPE_BF16},  {"f32", DTYPE_F32},
+    {"float", DTYPE_F32}, {"f64", DTYPE_F64},      {"double", DTYPE_F64}, {"i8", DTYPE_I8},
+    {"i16", DTYPE_I16},   {"i32", DTYPE_I32},      {"int", DTYPE_I64},    {"i64", DTYPE_I64},
+    {"long", DTYPE_I64},  {"u8", DTYPE_U8},        {"u16", DTYPE_U16},    {"u32", DTYPE_U32},
+    {"u64", DTYPE_U64},   {"boolean", DTYPE_BOOL}, {"str", DTYPE_STRING},
 };
 
 size_t dtype_size(enum dtype dtype)

@@ -18,12 +18,12 @@ enum port_kind { PORT_TENSOR, PORT_SEQUENCE, PORT_MAP, PORT_OPTIONAL, PORT_UNKNO
 struct port {
     struct slice name;
     enum port_kind kind;
-    enum dtype dtype;                  /* of PORT_TENSOR */
-    bool rank_known;                   /* false: any shape */
-    unsigned rank;                     /* <= TENSOR_MAX_RANK */
-    int64_t dims[TENSOR_MAX_RANK];     /* -1 where free */
+    enum dtype dtype;                      /* of PORT_TENSOR */
+    bool rank_known;                       /* false: any shape */
+    unsigned rank;                         /* <= TENSOR_MAX_RANK */
+    int64_t dims[TENSOR_MAX_RANK];         /* -1 where free */
     struct slice symbols[TENSOR_MAX_RANK]; /* names of free dimensions, empty where none */
-    struct slice type_text;            /* for people: "float32[N, 4]", "sequence(map(int64, float32))" */
+    struct slice type_text; /* for people: "float32[N, 4]", "sequence(map(int64, float32))" */
 };
 
 struct signature {
@@ -34,9 +34,11 @@ struct signature {
     /* For inspect; empty where the file does not say. */
     struct slice producer, producer_version, domain, graph_name, description;
     int64_t model_version;
-    struct slice opsets; /* "ai.onnx 17, ai.onnx.ml 3" */
+    struct slice opsets;     /* "ai.onnx 17, ai.onnx.ml 3" */
     struct slice ir_version; /* "8" */
-    struct { struct slice key, value; } *metadata;
+    struct {
+        struct slice key, value;
+    } * metadata;
     size_t metadata_count;
 };
 

@@ -58,8 +58,8 @@ int tensor_new(enum dtype dtype, unsigned rank, const int64_t *dims, struct tens
     if (buffer == NULL) {
         return error_set(error, ERR_NO_MEMORY, "no memory for a tensor of %zu bytes", size_bytes);
     }
-    *ret_tensor = (struct tensor){
-        .dtype = dtype, .rank = rank, .buffer = buffer, .at = buffer->ptr};
+    *ret_tensor =
+        (struct tensor){.dtype = dtype, .rank = rank, .buffer = buffer, .at = buffer->ptr};
     memcpy(ret_tensor->dims, dims, rank * sizeof(dims[0]));
     return ERR_OK;
 }
@@ -99,8 +99,8 @@ int tensor_new_strings(unsigned rank, const int64_t *dims, const struct slice *s
         slots[i] = slice_make(text, strings[i].len);
         text += strings[i].len;
     }
-    *ret_tensor = (struct tensor){
-        .dtype = DTYPE_STRING, .rank = rank, .buffer = buffer, .at = buffer->ptr};
+    *ret_tensor =
+        (struct tensor){.dtype = DTYPE_STRING, .rank = rank, .buffer = buffer, .at = buffer->ptr};
     memcpy(ret_tensor->dims, dims, rank * sizeof(dims[0]));
     return ERR_OK;
 }

@@ -22,7 +22,8 @@ struct tensor {
     unsigned rank;
     int64_t dims[TENSOR_MAX_RANK]; /* all >= 0; the first is the rows where there are rows */
     struct buffer *buffer;         /* one reference of ours to what holds `at`; may be NULL */
-    void *at; /* the first element; for strings struct slice[], whose bytes live in the buffer too */
+    void
+        *at; /* the first element; for strings struct slice[], whose bytes live in the buffer too */
 };
 
 /* Product of the dimensions; 1 for rank 0. Checked when the tensor was made. */

@@ -41,8 +41,7 @@ static int double_rows(const struct tensor *input, struct arena *arena, struct v
             return status;
         }
     }
-    *ret_value = (struct value){
-        .kind = VALUE_SEQUENCE, .items = items, .item_count = (size_t)rows};
+    *ret_value = (struct value){.kind = VALUE_SEQUENCE, .items = items, .item_count = (size_t)rows};
     return ERR_OK;
 }
 

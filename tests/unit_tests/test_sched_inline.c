@@ -20,8 +20,8 @@ static int echo_run(struct backend_model *model, const struct tensor *inputs, co
     (void)model, (void)wanted, (void)wanted_count, (void)arena, (void)error;
     backend_runs++;
     fake_now_ns += 1000;
-    values[0] = (struct value){.kind = VALUE_TENSOR,
-                               .tensor = tensor_row_view(inputs, 0, inputs->dims[0])};
+    values[0] =
+        (struct value){.kind = VALUE_TENSOR, .tensor = tensor_row_view(inputs, 0, inputs->dims[0])};
     return ERR_OK;
 }
 

@@ -9,8 +9,11 @@
 static struct port tensor_port(const char *name, enum dtype dtype, unsigned rank,
                                const int64_t *dims)
 {
-    struct port port = {.name = slice_from_str(name), .kind = PORT_TENSOR, .dtype = dtype,
-                        .rank_known = true, .rank = rank};
+    struct port port = {.name = slice_from_str(name),
+                        .kind = PORT_TENSOR,
+                        .dtype = dtype,
+                        .rank_known = true,
+                        .rank = rank};
     memcpy(port.dims, dims, rank * sizeof(dims[0]));
     return port;
 }
@@ -61,7 +64,9 @@ static void follows_dtype_and_shape(void **state)
         {matrix_port(DTYPE_F32, -1, 0), NULL, NULL, NULL},
         {matrix_port(DTYPE_F32, -1, EXAMPLE_MAX_ELEMENTS + 1), NULL, NULL, NULL},
         {matrix_port(DTYPE_F32, INT64_MAX, INT64_MAX), NULL, NULL, NULL},
-        {{.name = SLICE("x"), .kind = PORT_TENSOR, .dtype = DTYPE_F32}, "[[1.0]]", "[1.0]\n",
+        {{.name = SLICE("x"), .kind = PORT_TENSOR, .dtype = DTYPE_F32},
+         "[[1.0]]",
+         "[1.0]\n",
          "1.0\n"},
         {{.name = SLICE("x"), .kind = PORT_SEQUENCE}, NULL, NULL, NULL},
     };
@@ -82,8 +87,7 @@ static void keys_several_inputs_by_name(void **state)
         tensor_port("a", DTYPE_F32, 2, (int64_t[]){-1, 1}),
         tensor_port("say \"b\"", DTYPE_STRING, 2, (int64_t[]){-1, 1}),
     };
-    expect_example(inputs, 2, &options, MEDIA_JSON,
-                   "{\"a\":[[1.0]],\"say \\\"b\\\"\":[[\"a\"]]}");
+    expect_example(inputs, 2, &options, MEDIA_JSON, "{\"a\":[[1.0]],\"say \\\"b\\\"\":[[\"a\"]]}");
     expect_example(inputs, 2, &options, MEDIA_JSONL, NULL);
     expect_example(inputs, 2, &options, MEDIA_CSV, NULL);
     options.input_name = SLICE("a");
@@ -117,9 +121,9 @@ static void makes_room_for_selected_columns(void **state)
         const char *ids, *features;
         size_t expected; /* columns for a model with three features */
     } cases[] = {
-        {"", "", 3},      {"0", "", 4},    {"0,5", "", 6},  {"0:2", "", 5}, {"3:", "", 4},
-        {"5:", "", 6},    {":1", "", 4},   {"", "1:4", 4},  {"", ":3", 3},  {"", "2:", 5},
-        {"", "0,2,3", 4}, {"", "9,1", 10},
+        {"", "", 3},   {"0", "", 4},  {"0,5", "", 6},   {"0:2", "", 5},
+        {"3:", "", 4}, {"5:", "", 6}, {":1", "", 4},    {"", "1:4", 4},
+        {"", ":3", 3}, {"", "2:", 5}, {"", "0,2,3", 4}, {"", "9,1", 10},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct codec_options options = codec_options_default();

@@ -5,25 +5,29 @@
 #include "serve/assets.h"
 #include "unit_tests/testing.h"
 
-#define DOCUMENT                                                                                  \
-    SLICE("a: 1\n"                                                                                \
-          "      # --- loaded model: begin ---\n"                                                 \
-          "      general: 2\n"                                                                    \
-          "      # --- loaded model: end ---\n"                                                   \
+#define DOCUMENT                                                                                   \
+    SLICE("a: 1\n"                                                                                 \
+          "      # --- loaded model: begin ---\n"                                                  \
+          "      general: 2\n"                                                                     \
+          "      # --- loaded model: end ---\n"                                                    \
           "z: 3\n")
 
-static struct port input = {.name = SLICE("x"), .kind = PORT_TENSOR, .dtype = DTYPE_I8,
-                            .rank_known = true, .rank = 2, .dims = {-1, 2},
+static struct port input = {.name = SLICE("x"),
+                            .kind = PORT_TENSOR,
+                            .dtype = DTYPE_I8,
+                            .rank_known = true,
+                            .rank = 2,
+                            .dims = {-1, 2},
                             .type_text = SLICE("int8[N, 2]")};
-static struct port output = {.name = SLICE("y"), .kind = PORT_SEQUENCE,
-                             .type_text = SLICE("sequence(map(int64, float32))")};
-static const struct signature signature = {.inputs = &input, .input_count = 1,
-                                           .outputs = &output, .output_count = 1};
+static struct port output = {
+    .name = SLICE("y"), .kind = PORT_SEQUENCE, .type_text = SLICE("sequence(map(int64, float32))")};
+static const struct signature signature = {
+    .inputs = &input, .input_count = 1, .outputs = &output, .output_count = 1};
 
 static struct openapi_model small_model(void)
 {
-    return (struct openapi_model){.name = SLICE("small"), .version = SLICE("7"),
-                                  .signature = &signature, .ready = true};
+    return (struct openapi_model){
+        .name = SLICE("small"), .version = SLICE("7"), .signature = &signature, .ready = true};
 }
 
 static char text[OPENAPI_MAX_BYTES + 1];

@@ -38,13 +38,21 @@ static void quotes_any_bytes(void **state)
          "\"S\xc3\xa3o \xe6\x97\xa5 \xf0\x9f\x98\x80\""},
         {{"\xe2\x80\xa8\xef\xbb\xbf\xef\xbf\xbe", 9}, "\"\\u2028\\ufeff\\ufffe\""},
         /* Not UTF-8: a lone byte, an overlong form, a surrogate, past U+10FFFF, a cut sequence. */
-        {{"a\xff" "b", 3}, "\"a\xef\xbf\xbd" "b\""},
+        {{"a\xff"
+          "b",
+          3},
+         "\"a\xef\xbf\xbd"
+         "b\""},
         {{"\xc0\xaf", 2}, "\"\xef\xbf\xbd\xef\xbf\xbd\""},
         {{"\xe0\x80\xaf", 3}, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
         {{"\xed\xa0\x80", 3}, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
         {{"\xf4\x90\x80\x80", 4}, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
         {{"\xe6\x97", 2}, "\"\xef\xbf\xbd\xef\xbf\xbd\""},
-        {{"\xe6" "ab", 3}, "\"\xef\xbf\xbd" "ab\""},
+        {{"\xe6"
+          "ab",
+          3},
+         "\"\xef\xbf\xbd"
+         "ab\""},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         expect_written(yaml_put_quoted, cases[i].text, cases[i].expected);
@@ -64,14 +72,27 @@ static void tells_json_from_the_rest(void **state)
 {
     (void)state;
     static const char *const accepted[] = {
-        "0", "-0.5e+10", "true", "null", "\"\"", "[]", "{}", " [ 1 , 2 ]\n", "[[1.5,2],[3,4]]",
-        "{\"a\":{\"b\":[{}]},\"c\":null}", "\"\\u00e9\\n\\/\"", "[\"a:b\",\"{\"]",
+        "0",
+        "-0.5e+10",
+        "true",
+        "null",
+        "\"\"",
+        "[]",
+        "{}",
+        " [ 1 , 2 ]\n",
+        "[[1.5,2],[3,4]]",
+        "{\"a\":{\"b\":[{}]},\"c\":null}",
+        "\"\\u00e9\\n\\/\"",
+        "[\"a:b\",\"{\"]",
     };
     static const char *const refused[] = {
-        "", " ", "[", "]", "[1", "[1}", "{]", "[1,]", "[,1]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}",
-        "{1:2}", "{a:1}", "01", "1.", ".5", "+1", "1e", "-", "NaN", "Infinity", "tru", "truex",
-        "1 2", "[1 2]", "'a'", "\"a", "\"\\x\"", "\"\\u12g4\"", "\"\n\"", "\"\x80\"", "[1]#",
-        "[1] x", "\"\\ud83d\\ude00\"",
+        "",         " ",          "[",     "]",       "[1",
+        "[1}",      "{]",         "[1,]",  "[,1]",    "{\"a\"}",
+        "{\"a\":}", "{\"a\":1,}", "{1:2}", "{a:1}",   "01",
+        "1.",       ".5",         "+1",    "1e",      "-",
+        "NaN",      "Infinity",   "tru",   "truex",   "1 2",
+        "[1 2]",    "'a'",        "\"a",   "\"\\x\"", "\"\\u12g4\"",
+        "\"\n\"",   "\"\x80\"",   "[1]#",  "[1] x",   "\"\\ud83d\\ude00\"",
     };
     for (size_t i = 0; i < sizeof(accepted) / sizeof(accepted[0]); i++) {
         if (!yaml_accepts_json(slice_from_str(accepted[i]))) {
@@ -128,12 +149,9 @@ static void keeps_the_first_failure(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quotes_any_bytes),
-        cmocka_unit_test(takes_meaning_from_markdown),
-        cmocka_unit_test(tells_json_from_the_rest),
-        cmocka_unit_test(holds_json_to_its_limits),
-        cmocka_unit_test(writes_json_on_one_line),
-        cmocka_unit_test(keeps_the_first_failure),
+        cmocka_unit_test(quotes_any_bytes),         cmocka_unit_test(takes_meaning_from_markdown),
+        cmocka_unit_test(tells_json_from_the_rest), cmocka_unit_test(holds_json_to_its_limits),
+        cmocka_unit_test(writes_json_on_one_line),  cmocka_unit_test(keeps_the_first_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

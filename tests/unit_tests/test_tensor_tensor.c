@@ -128,10 +128,14 @@ static void batching_needs_free_first_dimensions(void **state)
         struct port input, output;
         bool batchable;
     } cases[] = {
-        {tensor_port(-1), tensor_port(-1), true}, {tensor_port(-1), sequence, true},
-        {tensor_port(3), tensor_port(-1), false}, {tensor_port(-1), tensor_port(3), false},
-        {tensor_port(-1), map, false},            {tensor_port(-1), unknown_rank, false},
-        {unknown_rank, tensor_port(-1), false},   {tensor_port(-1), scalar, false},
+        {tensor_port(-1), tensor_port(-1), true},
+        {tensor_port(-1), sequence, true},
+        {tensor_port(3), tensor_port(-1), false},
+        {tensor_port(-1), tensor_port(3), false},
+        {tensor_port(-1), map, false},
+        {tensor_port(-1), unknown_rank, false},
+        {unknown_rank, tensor_port(-1), false},
+        {tensor_port(-1), scalar, false},
         {sequence, tensor_port(-1), false},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
