@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+import backends
 import onnxd_server
 from onnxd_server import Server
 
@@ -72,6 +73,37 @@ def start():
         except AssertionError as problem:
             problems.append(str(problem))
     assert not problems, "\n".join(problems)
+
+
+BACKENDS = ["real", pytest.param("fake", marks=pytest.mark.fake_backend)]
+
+
+@pytest.fixture(scope="module")
+def module_directory(tmp_path_factory):
+    return tmp_path_factory.mktemp("module")
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request, servers, module_directory):
+    """An echo model on each backend; its servers are shared by the module."""
+    return backends.Backend(request.param, servers, module_directory)
+
+
+@pytest.fixture(params=BACKENDS)
+def own_backend(request, start, tmp_path):
+    """The same with servers of the test's own, for tests that stop or break them."""
+    return backends.Backend(request.param, start, tmp_path)
+
+
+@pytest.fixture
+def slow_server(start, tmp_path):
+    """slow_server(delay_ms, env=...): an echo on the test double whose every run takes that long."""
+
+    def begin(delay_ms, **options):
+        model = backends.fake_model(tmp_path / "slow", delay_run_us=delay_ms * 1000)
+        return start(model, fake=True, **options)
+
+    return begin
 
 
 @pytest.fixture
