@@ -93,7 +93,8 @@ def test_probabilities_are_those_of_single_requests(servers):
         got = response.json()
         assert len(got) == 1 and got[0].keys() == alone[i][0].keys()
         for key, value in alone[i][0].items():
-            assert math.isclose(got[0][key], value, rel_tol=1e-6, abs_tol=1e-9)
+            # To a millionth of the whole: the runtime's softmax rounds small ones by batch size.
+            assert math.isclose(got[0][key], value, rel_tol=1e-6, abs_tol=1e-7)
 
     expect_sharing(server, bodies, check, rounds=10)
 
@@ -201,8 +202,8 @@ def test_max_batch_size_bounds_the_rows_of_a_run(backend):
     server = backend.server(env={**INLINE, "MAX_BATCH_SIZE": "4"})
     for responses in ask_together(server, [f"[[{i},0]]" for i in range(CLIENTS)], 10):
         assert [response.json() for response in responses] == [[[i, 0]] for i in range(CLIENTS)]
-    buckets = {labels["le"]: value for labels, value in server.metrics()["onnxd_run_rows_bucket"]}
-    assert buckets["4"] == buckets["+Inf"]
+    buckets = {float(labels["le"]): value for labels, value in server.metrics()["onnxd_run_rows_bucket"]}
+    assert buckets[4.0] == buckets[math.inf]
     # A larger request runs alone.
     assert server.invoke([[i, 0] for i in range(9)]).status_code == 200
 

@@ -27,10 +27,10 @@ def both(server, body, content_type=JSON):
 @pytest.mark.parametrize("dtype, body, as_json, as_csv", [
     ("float32", "[[6,0.1]]", "[[6.0,0.1]]", "6.0,0.1"),
     ("float32", "[[1e-10,16777216]]", "[[1e-10,16777216.0]]", "1e-10,16777216.0"),
-    ("float32", "[[1e30,-0.0]]", "[[1.0000000150474662e+30,-0.0]]", "1.0000000150474662e+30,-0.0"),
+    ("float32", "[[1e30,-0.0]]", "[[1e+30,-0.0]]", "1e+30,-0.0"),
     ("float64", "[[0.1,1e300]]", "[[0.1,1e+300]]", "0.1,1e+300"),
     ("float64", "[[0.30000000000000004,5e-324]]", "[[0.30000000000000004,5e-324]]", "0.30000000000000004,5e-324"),
-    ("float16", "[[0.1,65504]]", "[[0.1,65504.0]]", "0.1,65504.0"),
+    ("float16", "[[0.1,65504]]", "[[0.1,65500.0]]", "0.1,65500.0"),
     ("bfloat16", "[[0.1,3]]", "[[0.1,3.0]]", "0.1,3.0"),
     ("int8", "[[-128,127]]", "[[-128,127]]", "-128,127"),
     ("uint8", "[[0,255]]", "[[0,255]]", "0,255"),
@@ -43,16 +43,11 @@ def both(server, body, content_type=JSON):
 def test_dtypes(servers, dtype, body, as_json, as_csv):
     got_json, got_csv = both(servers(f"identity_{dtype}"), body)
     if as_json is not None:
-        assert got_json == as_json or numbers_equal(got_json, as_json, dtype)
-    if as_csv is not None and dtype not in ("float32", "float64"):
+        assert got_json == as_json
+    if as_csv is not None:
         assert got_csv == as_csv
     if dtype in ("string", "bool", "int8", "uint8"):
         assert json.loads(got_json) == json.loads(body)
-
-
-def numbers_equal(got, wanted, dtype):
-    """Other digits of the same float are right as well; the fewest are asked for elsewhere."""
-    return dtype.startswith(("float", "bfloat")) and json.loads(got) == json.loads(wanted)
 
 
 @pytest.mark.parametrize("value", [0.1, 1 / 3, 3.4028235e38, 1.1754944e-38, 1e-45, 123456.79, 16777216.0, 1e16, 1e15,
@@ -63,7 +58,8 @@ def test_float32_has_the_fewest_digits_that_read_back(servers, value):
     printed = text[2:].split(",")[0]
     assert struct.unpack("f", struct.pack("f", float(printed)))[0] == single
     digits = len(printed.split("e")[0].replace(".", "").replace("-", "").strip("0"))
-    shortest = next(n for n in range(1, 10) if numpy.float32(f"{single:.{n - 1}e}") == numpy.float32(single))
+    with numpy.errstate(over="ignore"):
+        shortest = next(n for n in range(1, 10) if numpy.float32(f"{single:.{n - 1}e}") == numpy.float32(single))
     assert digits <= shortest, printed
     assert "." in printed or "e" in printed
 

@@ -19,7 +19,7 @@ def test_flag_outranks_the_environment(start):
 
 
 @pytest.mark.parametrize("args", [
-    ["--return-predictions-only", "false"], ["--return-predictions-only=no"], ["--no-return-predictions-only"],
+    ["--return-predictions-only=no"], ["--no-return-predictions-only"],
     ["--return-predictions-only", "--return-predictions-only=OFF"],
 ])
 def test_spellings_of_a_boolean_flag(start, args):
