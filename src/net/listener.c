@@ -109,6 +109,12 @@ int listener_open(const char *host, uint16_t port, int *ret_fd, uint16_t *ret_po
     return ERR_OK;
 }
 
+void listener_shut(int listen_fd)
+{
+    /* Fails only where the socket listens no more. */
+    (void)!sys_shutdown(listen_fd, SHUT_RD);
+}
+
 static void set_timer(struct acceptor *acceptor, uint64_t at_ns)
 {
     /* Set since acceptor_new: moving it cannot fail. */

@@ -19,6 +19,12 @@
 MUST_CHECK int listener_open(const char *host, uint16_t port, int *ret_fd, uint16_t *ret_port,
                              struct error *error);
 
+/*
+ * New connections are refused from now on, and those that no loop has accepted are reset; the
+ * descriptor stays the caller's. Any thread, more than once if need be.
+ */
+void listener_shut(int listen_fd);
+
 /* One loop's share of the listening socket. Loop thread only. */
 struct acceptor;
 

@@ -193,6 +193,7 @@ static void on_drain_mail(struct loop_mail *mail)
 {
     struct io_thread *io = of_mail(mail, offsetof(struct io_thread, drain_mail));
     acceptor_stop(io->acceptor);
+    listener_shut(io->listen_fd); /* else clients would wait in the kernel's queue for nobody */
     session_drain_all(io);
     stop_when_idle(io);
 }
@@ -277,6 +278,7 @@ int io_thread_init(struct io_thread *io, struct server_shared *shared, int liste
         return error_set(error, ERR_NO_MEMORY, "no memory");
     }
     inline_queue_init(&io->queue, io->metrics, shared->clock_ns);
+    io->listen_fd = listen_fd;
     int status = loop_new(&io->loop, error);
     if (status == ERR_OK) {
         status = acceptor_new(io->loop, listen_fd, on_accept, io, &io->acceptor, error);

@@ -39,6 +39,7 @@ struct io_thread {
     pthread_t thread;
     struct loop *loop;
     struct acceptor *acceptor;
+    int listen_fd; /* the server's */
     struct metrics_shard *metrics;
     struct deployment *deployment; /* NULL until the first is loaded */
 

@@ -225,6 +225,32 @@ static void stopping_takes_all_that_wait_and_no_more(void **state)
     assert_int_equal(fixture->count, 20);
 }
 
+static bool connection_is_refused(uint16_t port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    bool refused = connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0 &&
+                   errno == ECONNREFUSED;
+    close(fd);
+    return refused;
+}
+
+static void once_shut_everybody_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    connect_clients(fixture, 3);
+    acceptor_stop(fixture->acceptor);
+    assert_false(connection_is_refused(fixture->port));
+    listener_shut(fixture->listen_fd);
+    assert_true(connection_is_refused(fixture->port));
+    listener_shut(fixture->listen_fd);
+    assert_true(connection_is_refused(fixture->port));
+    assert_int_equal(fixture->count, 3);
+}
+
 static void stopping_inside_on_accept_is_safe(void **state)
 {
     struct fixture *fixture = *state;
@@ -385,6 +411,7 @@ int main(void)
         TEST(without_descriptors_it_pauses),
         TEST(a_failing_return_from_the_pause_is_tried_again),
         TEST(stopping_takes_all_that_wait_and_no_more),
+        TEST(once_shut_everybody_is_refused),
         TEST(stopping_inside_on_accept_is_safe),
         TEST(failing_to_make_an_acceptor_is_clean),
         cmocka_unit_test(loops_share_the_connections),
