@@ -13,6 +13,9 @@
 #include "codec/json_number.h"
 #include "codec/text.h"
 
+/* More columns than any model has: who sends them gets an error before they get memory. */
+#define COLUMNS_MAX ((size_t)1 << 20)
+
 struct table {
     struct decode *decode;
     struct csv_reader reader;
@@ -39,6 +42,10 @@ static int read_first_row(struct table *table, struct error *error)
     int status = count_cells(reader, &table->width, error);
     if (status != ERR_OK) {
         return status;
+    }
+    if (table->width > COLUMNS_MAX) {
+        return error_set(error, ERR_INVALID, "line %" PRId64 ": %zu columns; at most %zu are read",
+                         reader.row_line, table->width, COLUMNS_MAX);
     }
     table->first = arena_zalloc(arena, table->width, sizeof(table->first[0]));
     if (table->first == NULL) {

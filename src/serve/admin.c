@@ -108,6 +108,9 @@ static void answer_asset(struct exchange *exchange)
     if (asset->policy.len > 0) {
         exchange_add_field(exchange, SLICE("Content-Security-Policy"), asset->policy);
     }
+    if (asset->gzip) {
+        exchange_add_field(exchange, SLICE("Vary"), SLICE("Accept-Encoding"));
+    }
     if (asset->gzip && accepts_gzip(exchange)) {
         exchange_add_field(exchange, SLICE("Content-Encoding"), SLICE("gzip"));
     } else if (asset->gzip) {

@@ -7,9 +7,18 @@
 /* A reply buffer larger than this is given back before the next answer. */
 #define REPLY_KEPT_BYTES ((size_t)256 * 1024)
 
+/* What the cause of a server's failure is goes to the log; the client learns only that it failed. */
+static void log_failure(const struct inference *inference)
+{
+    if (error_http_status(inference->status) >= 500 && inference->status != ERR_TIMEOUT) {
+        log_error("inference failed: %s", inference->error.text);
+    }
+}
+
 static void finish(struct inference *inference, enum error_code status)
 {
     inference->status = status;
+    log_failure(inference);
     inference->finished(inference);
 }
 
@@ -18,14 +27,6 @@ static uint64_t observe_since(struct inference *inference, enum metric metric, u
     uint64_t now_ns = inference->clock_ns();
     metrics_observe(inference->metrics, metric, SERIES_NONE, now_ns - before_ns);
     return now_ns;
-}
-
-/* What the cause of a server's failure is goes to the log; the client learns only that it failed. */
-static void log_failure(const struct inference *inference)
-{
-    if (error_http_status(inference->status) >= 500 && inference->status != ERR_TIMEOUT) {
-        log_error("inference failed: %s", inference->error.text);
-    }
 }
 
 static void job_done(struct job *job)
@@ -47,8 +48,6 @@ static void job_done(struct job *job)
     } else {
         inference->error = job->error;
     }
-    inference->status = status;
-    log_failure(inference);
     finish(inference, status);
     deployment_unref(deployment);
 }
