@@ -99,21 +99,27 @@ static int read_text(const struct map_reader *reader, struct slice text, struct 
                      struct settings_map *ret_map)
 {
     struct document_value *root;
+    struct slice shown = slice_head(text, SHOWN_BYTES_MAX);
+    const char *more = shown.len < text.len ? "..." : "";
     int status = document_parse(text, scratch, &root, reader->error);
     if (status == ERR_CONFIG) {
-        struct slice shown = slice_head(text, SHOWN_BYTES_MAX);
         struct error why = *reader->error;
         return error_set(reader->error, ERR_CONFIG, "\"%.*s%s\" is %s: give %s", SLICE_FMT(shown),
-                         shown.len < text.len ? "..." : "", why.text, accepted(reader->of_dtypes));
+                         more, why.text, accepted(reader->of_dtypes));
     }
     if (status != ERR_OK) {
         return status;
     }
     if (document_kind(root) != DOCUMENT_OBJECT) {
-        return error_set(reader->error, ERR_CONFIG, "%s is not accepted: give %s",
-                         document_kind_name(document_kind(root)), accepted(reader->of_dtypes));
+        return error_set(reader->error, ERR_CONFIG, "\"%.*s%s\" is %s: give %s", SLICE_FMT(shown),
+                         more, document_kind_name(document_kind(root)),
+                         accepted(reader->of_dtypes));
     }
-    return read_object(reader, root, ret_map);
+    status = read_object(reader, root, ret_map);
+    if (status == ERR_CONFIG) {
+        (void)error_prefix(reader->error, "\"%.*s%s\"", SLICE_FMT(shown), more);
+    }
+    return status;
 }
 
 int settings_map_parse(struct slice text, bool of_dtypes, struct arena *arena,

@@ -30,6 +30,8 @@ static const char *metavar(const struct setting *setting)
     case SETTING_FILE:
     case SETTING_ROUTE:
         return "PATH";
+    case SETTING_COLUMNS:
+        return "COLUMNS";
     case SETTING_PAIRS:
         return "K=V,...";
     case SETTING_ENUM:

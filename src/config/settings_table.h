@@ -23,6 +23,7 @@ enum setting_type {
     SETTING_TEXT,      /* struct slice, UTF-8; at least min bytes */
     SETTING_FILE,      /* struct slice, any bytes: a path; at least min bytes */
     SETTING_ROUTE,     /* struct slice: the path of a URL */
+    SETTING_COLUMNS,   /* struct slice: "a:b" or "i,j,k"; the codec reads it again */
     SETTING_PAIRS,     /* struct slice, "k=v,k=v"; never shown: may hold secrets */
     SETTING_ENUM,      /* an enum; choices */
     SETTING_DTYPE,     /* enum dtype */

@@ -276,6 +276,30 @@ static int parse_route(const struct setting *setting, struct slice text, struct 
     return store_text(text, arena, member);
 }
 
+/* A column's number, which a range may leave out. */
+static bool is_column(struct slice text, bool may_be_empty)
+{
+    uint64_t column;
+    text = bare(text);
+    return text.len == 0 ? may_be_empty : num_parse_u64(text, &column) && column <= UINT32_MAX;
+}
+
+static int parse_columns(const struct setting *setting, struct slice text, struct arena *arena,
+                         void *member)
+{
+    (void)setting;
+    struct slice rest = text;
+    bool good = true;
+    if (slice_find(text, ':') < text.len) {
+        good = is_column(slice_cut(&rest, ':'), true) && is_column(rest, true);
+    } else {
+        while (good && text.len > 0 && rest.ptr != NULL) {
+            good = is_column(slice_cut(&rest, ','), false);
+        }
+    }
+    return good ? store_text(text, arena, member) : ERR_CONFIG;
+}
+
 static int parse_pairs(const struct setting *setting, struct slice text, struct arena *arena,
                        void *member)
 {
@@ -343,6 +367,8 @@ static const struct {
     [SETTING_FILE] = {parse_file, sizeof(struct slice), true, NULL},
     [SETTING_ROUTE] = {parse_route, sizeof(struct slice), true,
                        "a path that starts with / and is longer, without spaces, %, ? and #"},
+    [SETTING_COLUMNS] = {parse_columns, sizeof(struct slice), false,
+                         "columns counted from 0: a range a:b or a list i,j,k"},
     [SETTING_PAIRS] = {parse_pairs, sizeof(struct slice), true,
                        "key=value pairs with commas between them"},
     [SETTING_ENUM] = {parse_enum, sizeof(int), false, NULL},
