@@ -199,7 +199,7 @@ static int refuse(struct slice text, size_t base, const yyjson_read_err *fault, 
 int json_reader_read(struct json_reader *reader, struct slice text, size_t base,
                      const struct json_value **ret_root, struct error *error)
 {
-    size_t values;
+    size_t values = 0;
     size_t mark = base == 0 ? text_mark_bytes(text) : 0;
     text = slice_tail(text, mark);
     base += mark;

@@ -277,7 +277,7 @@ static void takes_no_rows(void **state)
     (void)state;
     struct fixture fixture;
     fixture_open(&fixture, "iris_logistic_regression");
-    struct tensor input = floats(0, 4, NULL);
+    struct tensor input = floats(0, 4, (const float[]){0});
     run_or_fail(&fixture, &input, 1, 2);
     assert_int_equal(value_rows(&fixture.values[0]), 0);
     assert_int_equal(fixture.values[1].kind, VALUE_SEQUENCE);
