@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "codec/utf8.h"
+
 #define EXCERPT_BYTES 40
 
 size_t text_mark_bytes(struct slice text)
@@ -30,53 +32,17 @@ static bool is_continuation(char byte)
     return ((unsigned char)byte & 0xc0) == 0x80;
 }
 
-/* Bytes of the character at the start, 0 when it is not well-formed (RFC 3629 section 4). */
-static size_t character_bytes(struct slice text)
-{
-    static const struct {
-        unsigned char first, last; /* of the lead byte */
-        unsigned char low, high;   /* of the byte behind it */
-        size_t len;
-    } forms[] = {
-        {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-    };
-    unsigned char lead = (unsigned char)text.ptr[0];
-    size_t i = 0;
-    size_t count = sizeof(forms) / sizeof(forms[0]);
-    while (i < count && (lead < forms[i].first || lead > forms[i].last)) {
-        i++;
-    }
-    if (i == count || forms[i].len > text.len) {
-        return 0;
-    }
-    if (forms[i].len > 1) {
-        unsigned char second = (unsigned char)text.ptr[1];
-        if (second < forms[i].low || second > forms[i].high) {
-            return 0;
-        }
-    }
-    for (size_t at = 2; at < forms[i].len; at++) {
-        if (!is_continuation(text.ptr[at])) {
-            return 0;
-        }
-    }
-    return forms[i].len;
-}
-
 size_t text_find_invalid(struct slice text)
 {
     size_t at = 0;
     while (at < text.len) {
-        size_t step = ascii_prefix(slice_tail(text, at));
-        if (step == 0) {
-            step = character_bytes(slice_tail(text, at));
-        }
-        if (step == 0) {
+        size_t ascii = ascii_prefix(slice_tail(text, at));
+        struct utf8_step step =
+            ascii > 0 ? (struct utf8_step){true, ascii} : utf8_step(slice_tail(text, at));
+        if (!step.valid) {
             break;
         }
-        at += step;
+        at += step.bytes;
     }
     return at;
 }
