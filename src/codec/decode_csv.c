@@ -227,23 +227,32 @@ static struct scalar parse_cell(struct slice text, enum dtype dtype)
  * The short way for a plain decimal number into a float: true when it was one. A zero goes the long
  * way, which knows the sign of "-0".
  */
-static bool put_plain(const struct table *table, struct sink *sink, size_t index, struct slice text)
+static bool put_plain(const struct sink *sink, size_t index, struct slice text)
 {
     char *element = sink->at + index * sink->element_bytes;
-    const char *end = NULL;
-    float f32 = 0;
-    double f64 = 0;
-    if (!table->ends_with_line || sink->through != DTYPE_NONE) {
-        return false;
-    }
+    const char *end;
+    float f32;
+    double f64;
     if (sink->dtype == DTYPE_F32) {
         end = json_number_f32(text.ptr, &f32);
+        if (end != text.ptr + text.len || f32 == 0) {
+            return false;
+        }
         memcpy(element, &f32, sizeof(f32));
-    } else if (sink->dtype == DTYPE_F64) {
+    } else {
         end = json_number_f64(text.ptr, &f64);
+        if (end != text.ptr + text.len || f64 == 0) {
+            return false;
+        }
         memcpy(element, &f64, sizeof(f64));
     }
-    return end == text.ptr + text.len && (f32 != 0 || f64 != 0);
+    return true;
+}
+
+static bool takes_plain(const struct table *table, const struct sink *sink)
+{
+    return table->ends_with_line && sink->through == DTYPE_NONE &&
+           (sink->dtype == DTYPE_F32 || sink->dtype == DTYPE_F64);
 }
 
 static int put_cell(struct table *table, const struct column *column, const struct csv_cell *cell,
@@ -251,7 +260,7 @@ static int put_cell(struct table *table, const struct column *column, const stru
 {
     struct sink *sink = column->sink;
     struct scalar value = {.kind = SCALAR_STRING};
-    if (put_plain(table, sink, column->index, cell->text)) {
+    if (takes_plain(table, sink) && put_plain(sink, column->index, cell->text)) {
         return ERR_OK;
     }
     if (sink->dtype == DTYPE_STRING) {

@@ -4,6 +4,7 @@
  */
 #include "codec/json_plain.h"
 
+#include "base/check.h"
 #include "base/checked.h"
 #include "codec/columns.h"
 #include "codec/json_number.h"
@@ -105,6 +106,7 @@ static bool begin(struct slice text, struct json_cursor *ret_cursor)
 bool json_plain_put_row(struct slice text, struct sink *sink)
 {
     struct json_cursor cursor;
+    CHECK(sink->port != NULL && sink->rows < sink->rows_max);
     if (!takes_plain(sink->dtype, sink->through) || !begin(text, &cursor) ||
         !read_row(&cursor, sink) || cursor.at != cursor.end) {
         return false;
