@@ -1,6 +1,7 @@
 #include "codec/columns.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "codec/text.h"
 
@@ -23,8 +24,7 @@ int columns_check_count(const struct codec_plan *plan, size_t count, struct erro
                      count, expected);
 }
 
-static int new_columns(size_t count, struct arena *arena, struct columns *ret_columns,
-                       struct error *error)
+int columns_new(size_t count, struct arena *arena, struct columns *ret_columns, struct error *error)
 {
     struct column *items = arena_zalloc(arena, count, sizeof(items[0]));
     if (items == NULL) {
@@ -32,6 +32,12 @@ static int new_columns(size_t count, struct arena *arena, struct columns *ret_co
     }
     *ret_columns = (struct columns){.items = items, .count = count};
     return ERR_OK;
+}
+
+static void drop_all(struct columns *columns)
+{
+    memset(columns->items, 0, columns->count * sizeof(columns->items[0]));
+    columns->kept = 0;
 }
 
 /* Marks the chosen columns, in their order; then takes the ids out. */
@@ -53,29 +59,25 @@ static void place_columns(const struct codec_plan *plan, size_t chosen_count, si
     }
 }
 
-int columns_select(const struct codec_plan *plan, size_t count, struct sink *sink,
-                   struct arena *arena, struct columns *ret_columns, struct error *error)
+int columns_select(struct columns *columns, const struct codec_plan *plan, struct sink *sink,
+                   struct error *error)
 {
-    struct columns columns;
-    size_t chosen_count = count;
+    size_t chosen_count = columns->count;
     size_t id_count;
-    int status = selector_count(&plan->ids, ID_COLUMNS, count, &id_count, error);
+    int status = selector_count(&plan->ids, ID_COLUMNS, columns->count, &id_count, error);
     if (status == ERR_OK && plan->chosen.set) {
-        status = selector_count(&plan->chosen, FEATURE_COLUMNS, count, &chosen_count, error);
-    }
-    if (status == ERR_OK) {
-        status = new_columns(count, arena, &columns, error);
+        status =
+            selector_count(&plan->chosen, FEATURE_COLUMNS, columns->count, &chosen_count, error);
     }
     if (status != ERR_OK) {
         return status;
     }
-    place_columns(plan, chosen_count, id_count, sink, &columns);
-    status = columns_check_count(plan, columns.kept, error);
-    if (status == ERR_OK && columns.kept == 0) {
-        status = error_set(error, ERR_INVALID, "no features are left of %zu columns", count);
-    }
-    if (status == ERR_OK) {
-        *ret_columns = columns;
+    drop_all(columns);
+    place_columns(plan, chosen_count, id_count, sink, columns);
+    status = columns_check_count(plan, columns->kept, error);
+    if (status == ERR_OK && columns->kept == 0) {
+        status =
+            error_set(error, ERR_INVALID, "no features are left of %zu columns", columns->count);
     }
     return status;
 }
@@ -117,59 +119,45 @@ static int place_features(const struct codec_plan *plan, const struct slice *hea
     return ERR_OK;
 }
 
-int columns_by_feature(const struct codec_plan *plan, const struct slice *header, size_t count,
-                       struct sink *sink, struct arena *arena, struct columns *ret_columns,
+int columns_by_feature(struct columns *columns, const struct codec_plan *plan,
+                       const struct slice *header, struct sink *sink, struct arena *arena,
                        struct error *error)
 {
-    struct columns columns = {.kept = 0};
+    drop_all(columns);
     if (plan->features.count == 0 || plan->chosen.set) {
-        *ret_columns = columns;
         return ERR_OK;
     }
     bool *found = arena_zalloc(arena, plan->features.count, sizeof(found[0]));
     if (found == NULL) {
         return error_set(error, ERR_NO_MEMORY, "no memory for the header");
     }
-    int status = new_columns(count, arena, &columns, error);
-    if (status == ERR_OK) {
-        status = place_features(plan, header, found, sink, &columns, error);
-    }
-    if (status == ERR_OK && columns.kept > 0 && columns.kept < plan->features.count) {
-        status = refuse_partial(plan, found, error);
-    }
-    if (status == ERR_OK && columns.kept > 0) {
-        status = columns_check_count(plan, columns.kept, error);
-    }
-    if (status == ERR_OK) {
-        *ret_columns = columns;
-    }
-    return status;
-}
-
-int columns_by_input(const struct codec_plan *plan, const struct slice *header, size_t count,
-                     struct sink *sinks, struct arena *arena, struct columns *ret_columns,
-                     struct error *error)
-{
-    struct columns columns;
-    int status = new_columns(count, arena, &columns, error);
-    if (status != ERR_OK) {
+    int status = place_features(plan, header, found, sink, columns, error);
+    if (status != ERR_OK || columns->kept == 0) {
         return status;
     }
-    bool *found = arena_zalloc(arena, plan->signature->input_count, sizeof(found[0]));
-    if (found == NULL) {
-        return error_set(error, ERR_NO_MEMORY, "no memory for the header");
-    }
-    for (size_t i = 0; i < count; i++) {
+    return columns->kept < plan->features.count ? refuse_partial(plan, found, error)
+                                                : columns_check_count(plan, columns->kept, error);
+}
+
+int columns_by_input(struct columns *columns, const struct codec_plan *plan,
+                     const struct slice *header, struct sink *sinks, struct error *error)
+{
+    drop_all(columns);
+    for (size_t i = 0; i < columns->count; i++) {
         const struct field *field = fields_find(&plan->inputs, header[i]);
-        if (field != NULL && found[field->index]) {
+        if (field == NULL) {
+            continue;
+        }
+        struct sink *sink = &sinks[field->index];
+        if (sink->fed) {
             return refuse_twice(field->key, error);
         }
-        if (field != NULL) {
-            found[field->index] = true;
-            columns.items[i] = (struct column){&sinks[field->index], 0};
-            columns.kept++;
-        }
+        sink->fed = true;
+        columns->items[i] = (struct column){sink, 0};
+        columns->kept++;
     }
-    *ret_columns = columns;
+    for (size_t i = 0; i < plan->signature->input_count; i++) {
+        sinks[i].fed = false;
+    }
     return ERR_OK;
 }

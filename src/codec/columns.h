@@ -25,31 +25,35 @@ struct columns {
     size_t kept; /* columns that go somewhere */
 };
 
+/* `count` source columns, all dropped. Memory of the arena; ERR_NO_MEMORY. */
+MUST_CHECK int columns_new(size_t count, struct arena *arena, struct columns *ret_columns,
+                           struct error *error);
+
 /*
- * Columns of a matrix by the selectors; all go to `sink`. ERR_INVALID when a selector names a column
- * that is not there or nothing is left, and `Feature count mismatch: ...` when the number kept is
- * not TABULAR_NUM_FEATURES. Memory of the arena.
+ * The three below place columns anew, whatever was there. First, by the selectors: columns of a
+ * matrix that all go to `sink`. ERR_INVALID when a selector names a column that is not there or
+ * nothing is left, and `Feature count mismatch: ...` when the number kept is not
+ * TABULAR_NUM_FEATURES.
  */
-MUST_CHECK int columns_select(const struct codec_plan *plan, size_t count, struct sink *sink,
-                              struct arena *arena, struct columns *ret_columns,
-                              struct error *error);
+MUST_CHECK int columns_select(struct columns *columns, const struct codec_plan *plan,
+                              struct sink *sink, struct error *error);
 /*
- * Columns of a matrix by a header with the manifest's feature names: in the features' order, other
- * columns dropped. ret_columns->kept is 0 when the header has none of the names (or there are no
- * names, or TABULAR_FEATURE_COLUMNS decides). ERR_INVALID when it has some of them but not all, or
- * one twice.
+ * By a header with the manifest's feature names: in the features' order, other columns dropped.
+ * columns->kept is 0 when the header has none of the names (or there are no names, or
+ * TABULAR_FEATURE_COLUMNS decides). ERR_INVALID when it has some of them but not all, or one twice;
+ * ERR_NO_MEMORY.
  */
-MUST_CHECK int columns_by_feature(const struct codec_plan *plan, const struct slice *header,
-                                  size_t count, struct sink *sink, struct arena *arena,
-                                  struct columns *ret_columns, struct error *error);
+MUST_CHECK int columns_by_feature(struct columns *columns, const struct codec_plan *plan,
+                                  const struct slice *header, struct sink *sink,
+                                  struct arena *arena, struct error *error);
 /*
- * Columns that each feed the input they are named after; sinks[] as in struct decode, other columns
- * are dropped. ret_columns->kept is 0 when the header names no input. ERR_INVALID for a name that
- * occurs twice.
+ * By a header with input names: each column feeds the input it is named after, other columns are
+ * dropped; sinks[] as in struct decode. columns->kept is 0 when the header names no input.
+ * ERR_INVALID for a name that occurs twice.
  */
-MUST_CHECK int columns_by_input(const struct codec_plan *plan, const struct slice *header,
-                                size_t count, struct sink *sinks, struct arena *arena,
-                                struct columns *ret_columns, struct error *error);
+MUST_CHECK int columns_by_input(struct columns *columns, const struct codec_plan *plan,
+                                const struct slice *header, struct sink *sinks,
+                                struct error *error);
 
 /* `Feature count mismatch: got <n> expected TABULAR_NUM_FEATURES=<m>` */
 MUST_CHECK int columns_check_count(const struct codec_plan *plan, size_t count,

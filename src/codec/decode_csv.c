@@ -13,8 +13,7 @@
 #include "codec/json_number.h"
 #include "codec/text.h"
 
-/* More columns than any model has: who sends them gets an error before they get memory. */
-#define COLUMNS_MAX ((size_t)1 << 20)
+#define CSV_COLUMNS_MAX 65536
 
 struct table {
     struct decode *decode;
@@ -34,18 +33,31 @@ static int count_cells(struct csv_reader reader, size_t *ret_count, struct error
     return status;
 }
 
+/* Each column costs memory before any row is stored; a model's own width is always fine. */
+static int check_width(const struct table *table, struct error *error)
+{
+    const struct codec_plan *plan = table->decode->plan;
+    const struct port *port = &plan->signature->inputs[plan->matrix.index];
+    size_t max = CSV_COLUMNS_MAX;
+    if (port->rank_known && port->rank == 2 && port->dims[1] > CSV_COLUMNS_MAX / 2) {
+        max = (size_t)port->dims[1] * 2;
+    }
+    return table->width <= max
+               ? ERR_OK
+               : error_set(error, ERR_INVALID, "too many columns: %zu > %zu", table->width, max);
+}
+
 /* Collects the first row's cells; the reader stays before it. */
 static int read_first_row(struct table *table, struct error *error)
 {
     struct csv_reader reader = table->reader;
     struct arena *arena = table->decode->arena;
     int status = count_cells(reader, &table->width, error);
+    if (status == ERR_OK) {
+        status = check_width(table, error);
+    }
     if (status != ERR_OK) {
         return status;
-    }
-    if (table->width > COLUMNS_MAX) {
-        return error_set(error, ERR_INVALID, "line %" PRId64 ": %zu columns; at most %zu are read",
-                         reader.row_line, table->width, COLUMNS_MAX);
     }
     table->first = arena_zalloc(arena, table->width, sizeof(table->first[0]));
     if (table->first == NULL) {
@@ -119,20 +131,17 @@ static int place_by_name(struct table *table, bool *ret_named, struct error *err
 {
     struct decode *decode = table->decode;
     const struct codec_plan *plan = decode->plan;
-    struct columns columns;
-    int status = columns_by_input(plan, table->first, table->width, decode->sinks, decode->arena,
-                                  &columns, error);
+    struct columns *columns = &table->columns;
+    int status = columns_by_input(columns, plan, table->first, decode->sinks, error);
     if (status != ERR_OK) {
         return status;
     }
-    table->by_input = names_inputs(table, &columns);
+    table->by_input = names_inputs(table, columns);
     if (!table->by_input) {
-        status =
-            columns_by_feature(plan, table->first, table->width, &decode->sinks[plan->matrix.index],
-                               decode->arena, &columns, error);
+        status = columns_by_feature(columns, plan, table->first, &decode->sinks[plan->matrix.index],
+                                    decode->arena, error);
     }
-    *ret_named = table->by_input || columns.kept > 0;
-    table->columns = columns;
+    *ret_named = table->by_input || columns->kept > 0;
     return status;
 }
 
@@ -143,8 +152,8 @@ static int place_by_position(struct table *table, struct error *error)
     if (status != ERR_OK) {
         return status;
     }
-    return columns_select(decode->plan, table->width, &decode->sinks[decode->plan->matrix.index],
-                          decode->arena, &table->columns, error);
+    return columns_select(&table->columns, decode->plan, &decode->sinks[decode->plan->matrix.index],
+                          error);
 }
 
 /* An empty cell in a first row of values says more than the width that it makes. */
@@ -168,15 +177,16 @@ static int place_columns(struct table *table, struct error *error)
 {
     enum csv_header setting = table->decode->plan->options->csv_has_header;
     bool named = false;
-    if (setting != CSV_HEADER_FALSE) {
-        int status = place_by_name(table, &named, error);
-        if (status != ERR_OK) {
-            return status;
-        }
+    int status = columns_new(table->width, table->decode->arena, &table->columns, error);
+    if (status == ERR_OK && setting != CSV_HEADER_FALSE) {
+        status = place_by_name(table, &named, error);
+    }
+    if (status != ERR_OK) {
+        return status;
     }
     bool header = named || setting == CSV_HEADER_TRUE ||
                   (setting == CSV_HEADER_AUTO && looks_like_header(table));
-    int status = named ? ERR_OK : place_by_position(table, error);
+    status = named ? ERR_OK : place_by_position(table, error);
     if (status == ERR_OK && !header) {
         status = check_first_row(table, error);
     }

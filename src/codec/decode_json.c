@@ -32,11 +32,11 @@ static int refuse_value(const struct json_value *value, struct error *error)
 static int find_row(const struct source *source, const struct json_value *element,
                     struct place place, const struct json_value **ret_row, struct error *error)
 {
-    struct slice key = text_excerpt(source->key);
     if (source->key.ptr == NULL) {
         *ret_row = element;
         return ERR_OK;
     }
+    struct slice key = text_excerpt(source->key);
     if (json_value_kind(element) != JSON_OBJECT) {
         error_set(error, ERR_INVALID, "%s where an object with the key \"%.*s\" is expected",
                   json_describe(element), SLICE_FMT(key));

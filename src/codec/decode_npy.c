@@ -163,7 +163,10 @@ int decode_npy(struct decode *decode, struct error *error)
         if (row.rank > 1) {
             return error_set(error, ERR_INVALID, "columns can be selected from flat rows only");
         }
-        status = columns_select(plan, row.elements, sink, decode->arena, &columns, error);
+        status = columns_new(row.elements, decode->arena, &columns, error);
+        if (status == ERR_OK) {
+            status = columns_select(&columns, plan, sink, error);
+        }
         row = (struct row_shape){1, {(int64_t)columns.kept}, columns.kept};
     }
     if (status == ERR_OK) {

@@ -9,6 +9,9 @@
 #include "base/check.h"
 #include "base/checked.h"
 
+/* Of a configured key: the reference shows all of it. */
+#define KEY_SHOWN_MAX 400
+
 int json_shape(const struct json_value *value, struct row_shape *ret_shape, struct error *error)
 {
     struct row_shape shape = {.elements = 1};
@@ -73,8 +76,10 @@ static int open_rows(struct json_rows *rows, const struct json_value *value,
         if (shape.rank > 1) {
             return error_set(error, ERR_INVALID, "columns can be selected from flat rows only");
         }
-        int status = columns_select(decode->plan, shape.elements, json_rows_sink(rows),
-                                    decode->arena, &rows->columns, error);
+        int status = columns_new(shape.elements, decode->arena, &rows->columns, error);
+        if (status == ERR_OK) {
+            status = columns_select(&rows->columns, decode->plan, json_rows_sink(rows), error);
+        }
         if (status != ERR_OK) {
             return status;
         }
@@ -132,9 +137,9 @@ struct level {
 static int enter_array(const struct sink *sink, struct level *level, const struct json_value *value,
                        int64_t length, struct error *error)
 {
-    struct slice name = text_excerpt(sink->port->name);
     size_t count = json_value_count(value);
     if (json_value_kind(value) != JSON_ARRAY) {
+        struct slice name = text_excerpt(sink->port->name);
         return error_set(error, ERR_INVALID,
                          "%s where the first row has an array of %" PRId64 " (input \"%.*s\")",
                          json_describe(value), length, SLICE_FMT(name));
@@ -236,7 +241,7 @@ int json_records_init(struct json_records *records, struct decode *decode,
 static int refuse_missing(const struct json_records *records, const struct field *field,
                           const struct place *place, struct error *error)
 {
-    struct slice key = text_excerpt(field->key);
+    struct slice key = slice_head(field->key, KEY_SHOWN_MAX);
     if (records->fields == &records->decode->plan->mapped) {
         return error_set(error, ERR_INVALID,
                          "Missing key '%.*s' in one of the records for ONNX multi-input",

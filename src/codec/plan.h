@@ -28,6 +28,19 @@ struct codec_plan {
     struct selector chosen; /* TABULAR_FEATURE_COLUMNS */
 };
 
+/*
+ * What settings mean together:
+ * - TABULAR_DTYPE (and a type in the input map) is a stop on the way, not the tensor's type, which is
+ *   always the model's: a value has to fit it and is rounded to it, then goes on to the model's type
+ *   by the same rules. It concerns the matrix alone; inputs fed by name have their own types.
+ * - TABULAR_FEATURE_COLUMNS and TABULAR_ID_COLUMNS both count the columns as they came; a column
+ *   that both name is an id. They concern the matrix alone.
+ * - A CSV header that names all inputs a request has to give feeds these. Else one with all the
+ *   manifest's feature names orders the columns by these and drops all others, unless
+ *   TABULAR_FEATURE_COLUMNS is set; with only some of the names it is refused. Else columns count by
+ *   position.
+ */
+
 /* Inputs that a request has to give: all but optional ones. */
 bool plan_input_required(const struct codec_plan *plan, size_t input);
 

@@ -27,11 +27,6 @@ static size_t ascii_prefix(struct slice text)
     return at;
 }
 
-static bool is_continuation(char byte)
-{
-    return ((unsigned char)byte & 0xc0) == 0x80;
-}
-
 size_t text_find_invalid(struct slice text)
 {
     size_t at = 0;
@@ -49,14 +44,9 @@ size_t text_find_invalid(struct slice text)
 
 struct slice text_excerpt(struct slice text)
 {
-    size_t len = text.len;
-    if (len > EXCERPT_BYTES) {
-        len = EXCERPT_BYTES;
-        while (len > 0 && is_continuation(text.ptr[len])) {
-            len--;
-        }
-    }
-    return slice_head(text, len);
+    struct slice shown = slice_head(text, EXCERPT_BYTES);
+    /* A character cut in two is invalid at its start, and so is what was no UTF-8 to begin with. */
+    return slice_head(shown, text_find_invalid(shown));
 }
 
 const char *text_ellipsis(struct slice text)

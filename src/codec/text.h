@@ -16,7 +16,10 @@
 size_t text_mark_bytes(struct slice text);
 /* Offset of the first sequence that is not UTF-8 (RFC 3629), or the text's length. */
 size_t text_find_invalid(struct slice text);
-/* The first characters of user text for a message: at most 40 bytes, cut between characters. */
+/*
+ * The first characters of user text for a message: at most 40 bytes, cut between characters and
+ * before anything that is not UTF-8.
+ */
 struct slice text_excerpt(struct slice text);
 /* "..." where text_excerpt left something out, "" otherwise. Static. */
 const char *text_ellipsis(struct slice text);

@@ -174,6 +174,22 @@ static void refuses_what_is_wrong(void **state)
     RUN_CASES(MEDIA_CSV, cases);
 }
 
+/* The columns of a hostile first line are not paid for. */
+static void bounds_columns(void **state)
+{
+    (void)state;
+    static char body[200001];
+    char text[FIXTURE_TEXT];
+    memset(body, ',', sizeof(body));
+    struct decode_case test = {"x float32 N F", NULL, {body, sizeof(body)}, NULL};
+    decode_to_text(MEDIA_CSV, &test, text);
+    assert_string_equal(text, "! too many columns: 200002 > 65536");
+    test.signature = "x float32 N 200002";
+    decode_to_text(MEDIA_CSV, &test, text);
+    assert_string_equal(text,
+                        "! line 1, row 0, column 0: the cell is empty (input \"x\", float32)");
+}
+
 /* Lines counted through quoted cells, so that a message names the line an editor shows. */
 static void counts_lines(void **state)
 {
@@ -201,10 +217,15 @@ static void survives_failing_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_the_dialect),      cmocka_unit_test(finds_the_header),
-        cmocka_unit_test(places_columns_by_name), cmocka_unit_test(selects_columns),
-        cmocka_unit_test(keeps_integers_exact),   cmocka_unit_test(refuses_what_is_wrong),
-        cmocka_unit_test(counts_lines),           cmocka_unit_test(survives_failing_allocations),
+        cmocka_unit_test(reads_the_dialect),
+        cmocka_unit_test(finds_the_header),
+        cmocka_unit_test(places_columns_by_name),
+        cmocka_unit_test(selects_columns),
+        cmocka_unit_test(keeps_integers_exact),
+        cmocka_unit_test(refuses_what_is_wrong),
+        cmocka_unit_test(bounds_columns),
+        cmocka_unit_test(counts_lines),
+        cmocka_unit_test(survives_failing_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
