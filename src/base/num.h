@@ -38,6 +38,12 @@ struct num {
  */
 struct num num_parse(struct slice text);
 
+/*
+ * mantissa * 10^exponent, correctly rounded, for callers that have read the digits themselves. False
+ * for the few that two quick ways leave undecided; num_parse of the text decides these.
+ */
+bool num_from_decimal(uint64_t mantissa, int exponent, double *ret_value);
+
 /* Decimal digits only, no sign, no spaces, at least one digit; false on anything else or overflow. */
 bool num_parse_u64(struct slice text, uint64_t *ret_value);
 /* Optional '-', then as above. */

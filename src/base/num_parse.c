@@ -196,6 +196,16 @@ static bool convert_by_bounds(const struct written *number, double *ret_value)
     return true;
 }
 
+bool num_from_decimal(uint64_t mantissa, int exponent, double *ret_value)
+{
+    struct written number = {.mantissa = mantissa, .exponent = exponent};
+    if (mantissa == 0) {
+        *ret_value = 0.0;
+        return true;
+    }
+    return convert_exactly(&number, ret_value) || convert_by_bounds(&number, ret_value);
+}
+
 /* Hands libc the first SIGNIFICANT_MAX digits, and a last 1 for whatever there is behind them. */
 static double convert_by_libc(const struct written *number)
 {

@@ -1,8 +1,8 @@
 /*
  * The inner loop of the service. Positions are passed by value and returned (NULL: not what was
  * expected), because a pointer in memory would be written back for every byte. Numbers of up to 53
- * bits and a power of ten up to 22 are exact products or quotients of two doubles (Clinger 1990);
- * num_parse reads the others.
+ * bits and a power of ten up to 22 are exact products or quotients of two doubles (Clinger 1990),
+ * computed here; base/num knows the others.
  */
 #include "codec/json_number.h"
 
@@ -130,13 +130,18 @@ static double parse_slowly(const char *start, const char *end)
 
 static inline double to_double(const struct written *number, const char *start, const char *end)
 {
-    if (number->digits > EXACT_DIGITS || number->mantissa > EXACT_MANTISSA ||
-        number->exponent < -EXACT_POWER || number->exponent > EXACT_POWER) {
+    double value;
+    if (number->digits > EXACT_DIGITS) {
         return parse_slowly(start, end);
     }
-    double value = (double)number->mantissa;
-    value =
-        number->exponent < 0 ? value / powers[-number->exponent] : value * powers[number->exponent];
+    if (number->mantissa <= EXACT_MANTISSA && number->exponent >= -EXACT_POWER &&
+        number->exponent <= EXACT_POWER) {
+        value = (double)number->mantissa;
+        value = number->exponent < 0 ? value / powers[-number->exponent]
+                                     : value * powers[number->exponent];
+    } else if (!num_from_decimal(number->mantissa, number->exponent, &value)) {
+        return parse_slowly(start, end);
+    }
     /* The integer -0 is the integer 0. */
     return number->negative && !(number->whole && number->mantissa == 0) ? -value : value;
 }

@@ -1,4 +1,5 @@
 /* Reading numbers: what is one and what is not, exact integers, correctly rounded doubles. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -295,6 +296,29 @@ static void reads_random_doubles_back(void **state)
     }
 }
 
+static void scales_decimals_as_libc(void **state)
+{
+    (void)state;
+    uint64_t seed = 7;
+    unsigned undecided = 0;
+    for (int i = 0; i < RANDOM_ROUNDS / 2; i++) {
+        uint64_t mantissa = next_random(&seed) >> next_random(&seed) % 64;
+        int exponent = (int)(next_random(&seed) % 700) - 350;
+        double value;
+        char text[40];
+        snprintf(text, sizeof(text), "%" PRIu64 "e%d", mantissa, exponent);
+        if (!num_from_decimal(mantissa, exponent, &value)) {
+            undecided++;
+        } else if (!same_double(value, strtod(text, NULL))) {
+            fail_msg("%s is misread", text);
+        }
+    }
+    /* Of the exponents about one in twelve is below or above all doubles. */
+    assert_true(undecided < RANDOM_ROUNDS / 2 / 8);
+    double zero;
+    assert_true(num_from_decimal(0, 400, &zero) && same_double(zero, 0.0));
+}
+
 /* Millions of digits: right, and without memory of their size. */
 static void reads_endless_texts(void **state)
 {
@@ -336,6 +360,7 @@ int main(void)
         cmocka_unit_test(rounds_random_ties_as_libc),
         cmocka_unit_test(reads_random_texts_as_libc),
         cmocka_unit_test(reads_random_doubles_back),
+        cmocka_unit_test(scales_decimals_as_libc),
         cmocka_unit_test(reads_endless_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
