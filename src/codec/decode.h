@@ -6,6 +6,7 @@
 #ifndef CODEC_DECODE_H
 #define CODEC_DECODE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,7 @@ struct decode {
     struct slice body;
     struct arena *arena;
     struct sink *sinks; /* one a model input, closed where the payload gives nothing */
+    bool copies_text;   /* strings do not stay where they are read until the tensors are taken */
 };
 
 /* The decoders; errors as codec_decode's. Sinks they leave open on failure are dropped for them. */

@@ -251,7 +251,7 @@ static int decode_tree(struct decode *decode, struct error *error)
 {
     struct json_reader reader;
     const struct json_value *root;
-    json_reader_init(&reader, decode->arena, true);
+    json_reader_init(&reader, decode->arena);
     int status = json_reader_read(&reader, decode->body, 0, &root, error);
     if (status != ERR_OK) {
         return status;

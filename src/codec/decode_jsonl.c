@@ -1,6 +1,6 @@
 /*
  * JSON Lines bodies: one row a line. The first line says what the lines are, rows of the matrix or
- * records of inputs. Only one line's tree exists at a time, unless strings have to stay.
+ * records of inputs. Only one line's tree exists at a time.
  */
 #include "codec/decode.h"
 
@@ -27,16 +27,6 @@ static bool is_blank(struct slice line)
         }
     }
     return true;
-}
-
-static bool has_strings(const struct codec_plan *plan)
-{
-    for (size_t i = 0; i < plan->signature->input_count; i++) {
-        if (plan->signature->inputs[i].dtype == DTYPE_STRING) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* The first line decides. */
@@ -129,7 +119,8 @@ static int put_lines(struct lines *lines, struct error *error)
 int decode_jsonl(struct decode *decode, struct error *error)
 {
     struct lines lines = {.decode = decode};
-    json_reader_init(&lines.reader, decode->arena, has_strings(decode->plan));
+    decode->copies_text = true; /* a line's tree takes the place of the line's before */
+    json_reader_init(&lines.reader, decode->arena);
     int status = put_lines(&lines, error);
     if (status == ERR_OK) {
         status = decode_check_records(decode, lines.count, error);

@@ -16,8 +16,9 @@
 #include "codec/text.h"
 
 #define ROOM_ALIGN 16
-/* yyjson grows its values by half; it starts with one for each six bytes of text. */
-#define VALUES_EXTRA 16
+/* The document's own place among the values, and those yyjson keeps free. */
+#define VALUES_EXTRA 12
+/* It starts with one value for each six bytes of text. */
 #define BYTES_PER_VALUE_GUESS 6
 
 static void *room_alloc(void *reader, size_t size);
@@ -60,9 +61,9 @@ static void *room_realloc(void *reader_pointer, void *old, size_t old_size, size
     return block;
 }
 
-void json_reader_init(struct json_reader *reader, struct arena *arena, bool keeps)
+void json_reader_init(struct json_reader *reader, struct arena *arena)
 {
-    *reader = (struct json_reader){.arena = arena, .keeps = keeps};
+    *reader = (struct json_reader){.arena = arena};
 }
 
 /* Skips a string; `at` is behind its opening quote. Returns the offset behind the closing one. */
@@ -145,13 +146,17 @@ static int scan(struct slice text, size_t base, size_t *ret_values, struct error
     return ERR_OK;
 }
 
-/* Bytes yyjson needs at most: a padded copy of the text, then the values. False on overflow. */
+/*
+ * Bytes yyjson needs at most: a padded copy of the text, then the values with the document before
+ * them. It starts with a guess by the text's length and grows by half where that is too few. False
+ * on overflow.
+ */
 static bool room_needed(size_t len, size_t values, size_t *ret_bytes)
 {
-    size_t grown = values + VALUES_EXTRA + (values + VALUES_EXTRA) / 2;
     size_t guess = len / BYTES_PER_VALUE_GUESS + VALUES_EXTRA;
+    size_t wanted = values + VALUES_EXTRA;
     size_t tree;
-    return !checked_mul(grown > guess ? grown : guess, sizeof(yyjson_val), &tree) &&
+    return !checked_mul(wanted > guess ? wanted + wanted / 2 : guess, sizeof(yyjson_val), &tree) &&
            !checked_add(tree, room_aligned(len + YYJSON_PADDING_SIZE), ret_bytes);
 }
 
@@ -161,9 +166,10 @@ static int make_room(struct json_reader *reader, size_t len, size_t values, stru
     if (len > SIZE_MAX / 2 || !room_needed(len, values, &needed)) {
         return error_set(error, ERR_NO_MEMORY, "the JSON text is too large");
     }
-    if (reader->keeps || needed > reader->room_bytes) {
-        /* A room that is used again grows by half: the sum of all stays near the largest. */
-        size_t wanted = reader->keeps || needed > SIZE_MAX / 2 ? needed : needed + needed / 2;
+    if (needed > reader->room_bytes) {
+        /* The first is just large enough; then each grows by half, so that their sum stays small. */
+        size_t grown = reader->room_bytes + reader->room_bytes / 2;
+        size_t wanted = needed > grown ? needed : grown;
         char *room = arena_alloc(reader->arena, wanted);
         if (room == NULL) {
             return error_set(error, ERR_NO_MEMORY, "no memory for a JSON text of %zu bytes", len);

@@ -2,7 +2,7 @@
  * JSON text as a read-only tree (on yyjson, which only this module sees). Strict RFC 8259, and the
  * literals NaN, Infinity and -Infinity. Reading is bounded before it starts: nesting past
  * JSON_DEPTH_MAX is refused by a scan that allocates nothing, and the tree takes at most 13 bytes
- * for each byte of text (+ 1 KiB) from the arena. One request's thread.
+ * for each byte of text (+ 512) from the arena. One request's thread.
  */
 #ifndef CODEC_JSON_DOCUMENT_H
 #define CODEC_JSON_DOCUMENT_H
@@ -17,7 +17,7 @@
 
 #define JSON_DEPTH_MAX 128
 
-/* A value in a document; it lives as long as the reader's memory for it. */
+/* A value in a document; it lives until the reader reads the next one. */
 struct json_value;
 
 enum json_kind {
@@ -26,17 +26,16 @@ enum json_kind {
     JSON_OBJECT,
 };
 
-/* Reads documents one after another. */
+/* Reads documents one after another, each in the place of the one before. */
 struct json_reader {
     struct arena *arena;
-    bool keeps; /* documents stay readable; otherwise each takes the place of the one before */
     char *room; /* in the arena */
     size_t room_bytes;
     size_t used_bytes;
     size_t last; /* offset of the newest allocation, which may grow */
 };
 
-void json_reader_init(struct json_reader *reader, struct arena *arena, bool keeps);
+void json_reader_init(struct json_reader *reader, struct arena *arena);
 /*
  * `base` is the offset of the text in the body, for messages. ERR_INVALID with the byte offset of
  * what is wrong, ERR_NO_MEMORY. A byte order mark at offset 0 of the body is skipped.

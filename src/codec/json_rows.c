@@ -88,10 +88,16 @@ static int open_rows(struct json_rows *rows, const struct json_value *value,
     return decode_open(decode, rows->field, &shape, rows->rows_max, error);
 }
 
-static int put_cell(struct sink *sink, size_t index, const struct json_value *value,
-                    struct error *error)
+static int put_cell(const struct decode *decode, struct sink *sink, size_t index,
+                    const struct json_value *value, struct error *error)
 {
     struct scalar scalar = json_value_scalar(value);
+    if (decode->copies_text && sink->dtype == DTYPE_STRING && scalar.kind == SCALAR_STRING) {
+        scalar.text = arena_copy(decode->arena, scalar.text);
+        if (scalar.text.ptr == NULL) {
+            return error_set(error, ERR_NO_MEMORY, "no memory for a string");
+        }
+    }
     enum scalar_fault fault = sink_put(sink, index, &scalar);
     return fault == SCALAR_FITS
                ? ERR_OK
@@ -117,7 +123,7 @@ static int put_selected(struct json_rows *rows, const struct json_value *value, 
     for (size_t i = 0; i < count; i++, cell = json_value_next(cell)) {
         const struct column *column = &rows->columns.items[i];
         if (column->sink != NULL) {
-            int status = put_cell(column->sink, column->index, cell, error);
+            int status = put_cell(rows->decode, column->sink, column->index, cell, error);
             if (status != ERR_OK) {
                 place->column = (int64_t)i;
                 return status;
@@ -152,8 +158,8 @@ static int enter_array(const struct sink *sink, struct level *level, const struc
 }
 
 /* Bounded by the row's rank; `index` runs over the row's elements in storage order. */
-static int put_nested(struct sink *sink, const struct json_value *value, struct place *place,
-                      struct error *error)
+static int put_nested(const struct decode *decode, struct sink *sink,
+                      const struct json_value *value, struct place *place, struct error *error)
 {
     struct level levels[TENSOR_MAX_RANK];
     unsigned depth = 0;
@@ -166,7 +172,7 @@ static int put_nested(struct sink *sink, const struct json_value *value, struct 
             }
             depth++;
         } else {
-            int status = put_cell(sink, index, value, error);
+            int status = put_cell(decode, sink, index, value, error);
             if (status != ERR_OK) {
                 place->column = (int64_t)index;
                 return status;
@@ -204,7 +210,8 @@ static int put_row(struct json_rows *rows, const struct json_value *value, struc
     value = unwrap_one(sink, value);
     bool bare =
         json_value_kind(value) == JSON_SCALAR && sink->row.rank == 1 && sink->row.elements == 1;
-    return bare ? put_cell(sink, 0, value, error) : put_nested(sink, value, place, error);
+    return bare ? put_cell(rows->decode, sink, 0, value, error)
+                : put_nested(rows->decode, sink, value, place, error);
 }
 
 int json_rows_put(struct json_rows *rows, const struct json_value *value, struct place place,
