@@ -1,5 +1,8 @@
 #include "codec/npy_header.h"
 
+#include <string.h>
+
+#include "base/check.h"
 #include "base/checked.h"
 #include "base/num.h"
 #include "codec/text.h"
@@ -7,6 +10,7 @@
 #define MAGIC "\x93NUMPY"
 #define VERSION_OFFSET 6
 #define LENGTH_OFFSET 8
+#define NPY_ALIGN 64 /* the elements of a file we write start at a multiple of this */
 
 /* The rest of the dict literal. */
 struct cursor {
@@ -55,18 +59,19 @@ static bool take_string(struct cursor *cursor, struct slice *ret_text)
     return true;
 }
 
+/* Kind and bytes of an element. */
+static const struct {
+    struct slice name;
+    enum dtype dtype;
+} types[] = {
+    {{"f2", 2}, DTYPE_F16}, {{"f4", 2}, DTYPE_F32}, {{"f8", 2}, DTYPE_F64}, {{"i1", 2}, DTYPE_I8},
+    {{"i2", 2}, DTYPE_I16}, {{"i4", 2}, DTYPE_I32}, {{"i8", 2}, DTYPE_I64}, {{"u1", 2}, DTYPE_U8},
+    {{"u2", 2}, DTYPE_U16}, {{"u4", 2}, DTYPE_U32}, {{"u8", 2}, DTYPE_U64}, {{"b1", 2}, DTYPE_BOOL},
+};
+
 /* "<f4": byte order, kind, bytes an element. */
 static int parse_descr(struct cursor *cursor, struct npy_header *header)
 {
-    static const struct {
-        struct slice name;
-        enum dtype dtype;
-    } types[] = {
-        {{"f2", 2}, DTYPE_F16}, {{"f4", 2}, DTYPE_F32}, {{"f8", 2}, DTYPE_F64},
-        {{"i1", 2}, DTYPE_I8},  {{"i2", 2}, DTYPE_I16}, {{"i4", 2}, DTYPE_I32},
-        {{"i8", 2}, DTYPE_I64}, {{"u1", 2}, DTYPE_U8},  {{"u2", 2}, DTYPE_U16},
-        {{"u4", 2}, DTYPE_U32}, {{"u8", 2}, DTYPE_U64}, {{"b1", 2}, DTYPE_BOOL},
-    };
     struct slice descr;
     if (!take_string(cursor, &descr)) {
         return refuse(cursor->error, "descr is not a plain type");
@@ -228,4 +233,71 @@ int npy_header_parse(struct slice file, struct npy_header *ret_header, struct er
         *ret_header = header;
     }
     return status;
+}
+
+static struct slice find_name(enum dtype dtype)
+{
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        if (types[i].dtype == dtype) {
+            return types[i].name;
+        }
+    }
+    return (struct slice){NULL, 0};
+}
+
+bool npy_has_type(enum dtype dtype)
+{
+    return find_name(dtype).len > 0;
+}
+
+static char *put(char *at, struct slice text)
+{
+    memcpy(at, text.ptr, text.len);
+    return at + text.len;
+}
+
+static char *put_descr(char *at, const struct npy_header *header)
+{
+    struct slice name = find_name(header->dtype);
+    CHECK(name.len > 0);
+    *at++ = dtype_size(header->dtype) == 1 ? '|' : header->swapped ? '>' : '<';
+    return put(at, name);
+}
+
+/* "()", "(3,)", "(3, 4)": a Python tuple. */
+static char *put_shape(char *at, const struct npy_header *header)
+{
+    *at++ = '(';
+    for (unsigned i = 0; i < header->rank; i++) {
+        if (i > 0) {
+            *at++ = ' ';
+        }
+        at += num_print_i64(header->dims[i], at);
+        if (i == 0 || i + 1 < header->rank) {
+            *at++ = ',';
+        }
+    }
+    *at++ = ')';
+    return at;
+}
+
+size_t npy_header_print(const struct npy_header *header, size_t least_bytes,
+                        char text[NPY_HEADER_MAX])
+{
+    char *begin = put(text, SLICE(MAGIC "\x01")) + 3;
+    char *at = put(begin, SLICE("{'descr': '"));
+    at = put_descr(at, header);
+    at = put(at, header->fortran_order ? SLICE("', 'fortran_order': True, 'shape': ")
+                                       : SLICE("', 'fortran_order': False, 'shape': "));
+    at = put_shape(at, header);
+    at = put(at, SLICE(", }"));
+    while ((at - text + 1) % NPY_ALIGN != 0 || (size_t)(at - text + 1) < least_bytes) {
+        *at++ = ' ';
+    }
+    *at++ = '\n';
+    size_t len = (size_t)(at - begin);
+    begin[-3] = 0; /* minor version */
+    begin[-2] = (char)(len & 0xff);
+    begin[-1] = (char)(len >> 8);
+    return (size_t)(at - text);
 }

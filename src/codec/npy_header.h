@@ -31,4 +31,17 @@ struct npy_header {
 MUST_CHECK int npy_header_parse(struct slice file, struct npy_header *ret_header,
                                 struct error *error);
 
+/* Room for any header that is printed here. */
+#define NPY_HEADER_MAX 512
+
+/*
+ * A header in version 1.0, with everything before the elements: padded to a multiple of 64 bytes as
+ * NumPy does and to at least `least_bytes` (<= 256). Of the header dtype, swapped, fortran_order,
+ * rank and dims count. Returns the length.
+ */
+size_t npy_header_print(const struct npy_header *header, size_t least_bytes,
+                        char text[NPY_HEADER_MAX]);
+/* Whether arrays have elements of this type. */
+bool npy_has_type(enum dtype dtype);
+
 #endif
