@@ -113,6 +113,36 @@ MUST_CHECK int codec_decode(const struct codec_plan *plan, enum media media, str
 void codec_inputs_done(struct codec_inputs *inputs);
 
 /*
+ * Where a body stands in a payload too large to be decoded at once, which therefore comes in pieces.
+ * Every piece but the first starts with the payload's first line or record once more: it decides
+ * what only a first one can (whether there is a header, the form of the rows, their columns and
+ * shape), so that every piece is read as the whole would be.
+ */
+struct codec_origin {
+    int64_t rows; /* added to row numbers in messages; likewise lines and byte offsets */
+    int64_t lines;
+    int64_t bytes;
+    int64_t skipped_rows; /* rows at the start of the body that are left out of the tensors */
+};
+
+/* codec_decode for a piece: its skipped rows count nowhere, its messages name places in the whole. */
+MUST_CHECK int codec_decode_piece(const struct codec_plan *plan, enum media media,
+                                  struct slice body, const struct codec_origin *origin,
+                                  struct arena *arena, struct codec_inputs *ret_inputs,
+                                  struct error *error);
+/*
+ * Whether a CSV body whose first row is complete starts with a header. Errors as codec_decode's where
+ * the first row is wrong.
+ */
+MUST_CHECK int codec_csv_has_header(const struct codec_plan *plan, struct slice body,
+                                    struct arena *arena, bool *ret_has_header, struct error *error);
+/*
+ * Whether a bare array (JSON, npy) of values nested `depth` deep is one row of the matrix rather
+ * than an array of rows. Records of several inputs are always rows.
+ */
+bool codec_array_is_row(const struct codec_plan *plan, unsigned depth);
+
+/*
  * Appends the answer to `out`. values[] are those of codec_plan_wanted. *ret_media is what was
  * written (a response with an output map is JSON whatever was asked). ERR_INVALID where a value has
  * no such encoding (complex numbers; JSON_NONFINITE=error; a 3-D tensor as CSV flattens each row),

@@ -154,14 +154,16 @@ static int take_inputs(struct decode *decode, struct codec_inputs *inputs, struc
     }
     const struct sink *leader = find_leader(decode);
     CHECK(leader != NULL);
-    inputs->rows = leader->rows;
+    int64_t skipped = decode->origin->skipped_rows;
+    CHECK(leader->rows >= skipped);
+    inputs->rows = leader->rows - skipped;
     status = check_agreement(decode, leader, error);
     for (size_t i = 0; i < inputs->count && status == ERR_OK; i++) {
         if (decode->sinks[i].port != NULL) {
             status = decode_check_records(decode, (uint64_t)decode->sinks[i].rows, error);
         }
         if (status == ERR_OK && decode->sinks[i].port != NULL) {
-            status = sink_take(&decode->sinks[i], &inputs->tensors[i], error);
+            status = sink_take(&decode->sinks[i], skipped, &inputs->tensors[i], error);
         }
     }
     return status;
@@ -187,8 +189,17 @@ static int run_decoder(struct decode *decode, enum media media, struct error *er
 int codec_decode(const struct codec_plan *plan, enum media media, struct slice body,
                  struct arena *arena, struct codec_inputs *ret_inputs, struct error *error)
 {
+    const struct codec_origin origin = {.rows = 0};
+    return codec_decode_piece(plan, media, body, &origin, arena, ret_inputs, error);
+}
+
+int codec_decode_piece(const struct codec_plan *plan, enum media media, struct slice body,
+                       const struct codec_origin *origin, struct arena *arena,
+                       struct codec_inputs *ret_inputs, struct error *error)
+{
     size_t count = plan->signature->input_count;
-    struct decode decode = {.plan = plan, .body = body.len > 0 ? body : SLICE(""), .arena = arena};
+    struct decode decode = {
+        .plan = plan, .body = body.len > 0 ? body : SLICE(""), .origin = origin, .arena = arena};
     struct codec_inputs inputs = {.count = count};
     struct error own_error;
     error = error != NULL ? error : &own_error; /* decoders put places before messages */

@@ -19,6 +19,7 @@
 struct decode {
     const struct codec_plan *plan;
     struct slice body;
+    const struct codec_origin *origin; /* for places in messages */
     struct arena *arena;
     struct sink *sinks; /* one a model input, closed where the payload gives nothing */
     bool copies_text;   /* strings do not stay where they are read until the tensors are taken */
@@ -42,6 +43,12 @@ MUST_CHECK int decode_open(struct decode *decode, const struct field *field,
                            const struct row_shape *row, uint64_t rows_max, struct error *error);
 /* Rows that lines of text can give: at most the lines there are, one past MAX_RECORDS. */
 uint64_t decode_rows_bound(const struct decode *decode, uint64_t lines);
+
+/* The offset in the whole payload of byte `at` of the body. */
+static inline size_t decode_byte(const struct decode *decode, size_t at)
+{
+    return at + (size_t)decode->origin->bytes;
+}
 
 /* ERR_INVALID naming the inputs that a bare matrix leaves out, where there are any. */
 MUST_CHECK int decode_check_matrix(const struct decode *decode, struct error *error);

@@ -172,8 +172,8 @@ static int check_first_row(const struct table *table, struct error *error)
     return ERR_OK;
 }
 
-/* Sees whether the first row is a header, passes it if so, and places the columns. */
-static int place_columns(struct table *table, struct error *error)
+/* Sees whether the first row is a header and where the columns go. */
+static int place_columns(struct table *table, bool *ret_header, struct error *error)
 {
     enum csv_header setting = table->decode->plan->options->csv_has_header;
     bool named = false;
@@ -190,10 +190,7 @@ static int place_columns(struct table *table, struct error *error)
     if (status == ERR_OK && !header) {
         status = check_first_row(table, error);
     }
-    if (status == ERR_OK && header) {
-        size_t cells = 0;
-        status = csv_reader_end_row(&table->reader, &cells, error);
-    }
+    *ret_header = header;
     return status;
 }
 
@@ -341,7 +338,8 @@ static int put_rows(struct table *table, uint64_t *ret_rows, struct error *error
     uint64_t max = decode_rows_bound(table->decode, UINT64_MAX);
     uint64_t rows = 0;
     for (; csv_reader_begin_row(&table->reader); rows++) {
-        struct place place = {table->reader.row_line, (int64_t)rows, -1};
+        int64_t row = (int64_t)rows + table->decode->origin->rows;
+        struct place place = {table->reader.row_line, row, -1};
         size_t cells = 0;
         int status = rows < max ? put_row(table, place, error)
                                 : csv_reader_end_row(&table->reader, &cells, error);
@@ -356,12 +354,38 @@ static int put_rows(struct table *table, uint64_t *ret_rows, struct error *error
     return ERR_OK;
 }
 
+/* Reads the first row and finds out what it means; the reader stays before it. */
+static int open_table(struct table *table, bool *ret_header, struct error *error)
+{
+    const struct decode *decode = table->decode;
+    const struct codec_options *options = decode->plan->options;
+    struct slice text = slice_tail(decode->body, text_mark_bytes(decode->body));
+    table->ends_with_line = text.len > 0 && text.ptr[text.len - 1] == '\n';
+    csv_reader_init(&table->reader, text, options->csv_delimiter, options->csv_skip_blank_lines);
+    table->reader.line += decode->origin->lines;
+    size_t invalid = text_find_invalid(decode->body);
+    if (invalid < decode->body.len) {
+        return error_set(error, ERR_INVALID, "invalid UTF-8 at byte %zu",
+                         decode_byte(decode, invalid));
+    }
+    if (!csv_reader_begin_row(&table->reader)) {
+        return error_set(error, ERR_INVALID, "the payload has no rows");
+    }
+    if (csv_reader_at_blank(&table->reader)) {
+        return error_set(error, ERR_INVALID, "line 1: the line is blank");
+    }
+    int status = read_first_row(table, error);
+    return status == ERR_OK ? place_columns(table, ret_header, error) : status;
+}
+
 static int fill_table(struct table *table, struct error *error)
 {
     uint64_t rows = 0;
-    int status = read_first_row(table, error);
-    if (status == ERR_OK) {
-        status = place_columns(table, error);
+    size_t cells = 0;
+    bool header;
+    int status = open_table(table, &header, error);
+    if (status == ERR_OK && header) {
+        status = csv_reader_end_row(&table->reader, &cells, error);
     }
     if (status == ERR_OK) {
         status = open_sinks(table, error);
@@ -380,20 +404,20 @@ static int fill_table(struct table *table, struct error *error)
 
 int decode_csv(struct decode *decode, struct error *error)
 {
-    const struct codec_options *options = decode->plan->options;
     struct table table = {.decode = decode};
-    struct slice text = slice_tail(decode->body, text_mark_bytes(decode->body));
-    table.ends_with_line = text.len > 0 && text.ptr[text.len - 1] == '\n';
-    csv_reader_init(&table.reader, text, options->csv_delimiter, options->csv_skip_blank_lines);
-    size_t invalid = text_find_invalid(decode->body);
-    if (invalid < decode->body.len) {
-        return error_set(error, ERR_INVALID, "invalid UTF-8 at byte %zu", invalid);
-    }
-    if (!csv_reader_begin_row(&table.reader)) {
-        return error_set(error, ERR_INVALID, "the payload has no rows");
-    }
-    if (csv_reader_at_blank(&table.reader)) {
-        return error_set(error, ERR_INVALID, "line 1: the line is blank");
-    }
     return fill_table(&table, error);
+}
+
+int codec_csv_has_header(const struct codec_plan *plan, struct slice body, struct arena *arena,
+                         bool *ret_has_header, struct error *error)
+{
+    const struct codec_origin origin = {.rows = 0};
+    struct decode decode = {.plan = plan, .body = body, .origin = &origin, .arena = arena};
+    struct table table = {.decode = &decode};
+    size_t count = plan->signature->input_count;
+    decode.sinks = arena_zalloc(arena, count, sizeof(decode.sinks[0]));
+    if (decode.sinks == NULL) {
+        return error_set(error, ERR_NO_MEMORY, "no memory for %zu inputs", count);
+    }
+    return open_table(&table, ret_has_header, error);
 }

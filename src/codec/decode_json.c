@@ -63,7 +63,7 @@ static int put_rows(struct decode *decode, const struct field *field, const stru
     const struct json_value *element = source->first;
     for (size_t i = 0; i < source->count; i++, element = json_value_next(element)) {
         const struct json_value *row;
-        place.row = (int64_t)i;
+        place.row = (int64_t)i + decode->origin->rows;
         status = find_row(source, element, place, &row, error);
         if (status == ERR_OK) {
             status = json_rows_put(&rows, row, place, error);
@@ -87,7 +87,7 @@ static int put_records(struct decode *decode, const struct fields *fields,
     }
     const struct json_value *record = first;
     for (size_t i = 0; i < count && status == ERR_OK; i++, record = json_value_next(record)) {
-        place.row = (int64_t)i;
+        place.row = (int64_t)i + decode->origin->rows;
         status = json_records_put(&records, record, place, error);
     }
     return status;
@@ -112,7 +112,7 @@ static unsigned depth_of(const struct json_value *value)
 static struct source split_rows(const struct port *port, const struct json_value *array, bool named)
 {
     unsigned depth = depth_of(array);
-    bool one_row = port->rank_known ? depth + 1 == port->rank : depth == 1 && !named;
+    bool one_row = plan_is_row(port, depth) && (port->rank_known || !named);
     bool column = named && port->rank == 2 && port->dims[1] == 1 && json_value_count(array) != 1;
     if (one_row && !(port->rank_known && column)) {
         return (struct source){.first = array, .count = 1};
@@ -251,7 +251,7 @@ static int decode_tree(struct decode *decode, struct error *error)
 {
     struct json_reader reader;
     const struct json_value *root;
-    json_reader_init(&reader, decode->arena);
+    json_reader_init(&reader, decode->arena, decode->origin->bytes);
     int status = json_reader_read(&reader, decode->body, 0, &root, error);
     if (status != ERR_OK) {
         return status;

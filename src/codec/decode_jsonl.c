@@ -96,7 +96,7 @@ static int put_lines(struct lines *lines, struct error *error)
 {
     struct decode *decode = lines->decode;
     uint64_t max = decode_rows_bound(decode, UINT64_MAX);
-    struct place place = {.line = 0, .column = -1};
+    struct place place = {.line = decode->origin->lines, .column = -1};
     struct slice rest = slice_tail(decode->body, text_mark_bytes(decode->body));
     while (rest.ptr != NULL) {
         struct slice line = slice_cut(&rest, '\n');
@@ -104,7 +104,7 @@ static int put_lines(struct lines *lines, struct error *error)
         if (is_blank(line)) {
             continue;
         }
-        place.row = (int64_t)lines->count++;
+        place.row = (int64_t)lines->count++ + decode->origin->rows;
         if (lines->count > max) {
             continue; /* counted only */
         }
@@ -120,7 +120,7 @@ int decode_jsonl(struct decode *decode, struct error *error)
 {
     struct lines lines = {.decode = decode};
     decode->copies_text = true; /* a line's tree takes the place of the line's before */
-    json_reader_init(&lines.reader, decode->arena);
+    json_reader_init(&lines.reader, decode->arena, decode->origin->bytes);
     int status = put_lines(&lines, error);
     if (status == ERR_OK) {
         status = decode_check_records(decode, lines.count, error);

@@ -15,6 +15,7 @@
 
 struct array {
     struct npy_header header;
+    const struct codec_origin *origin;
     const char *bytes;
     size_t element_bytes;
     size_t rows;
@@ -46,8 +47,7 @@ static int read_array(struct slice body, struct array *array, struct error *erro
 static void split_rows(struct array *array, const struct port *port)
 {
     const struct npy_header *header = &array->header;
-    bool one_row = header->rank == 0 ||
-                   (port->rank_known ? header->rank + 1 == port->rank : header->rank == 1);
+    bool one_row = header->rank == 0 || plan_is_row(port, header->rank);
     unsigned first = one_row ? 0 : 1;
     array->rows = one_row ? 1 : (size_t)header->dims[0];
     array->row.rank = header->rank - first;
@@ -94,7 +94,7 @@ static int put_element(const struct array *array, size_t row, size_t column, str
     if (fault == SCALAR_FITS) {
         return ERR_OK;
     }
-    struct place place = {0, (int64_t)row, (int64_t)column};
+    struct place place = {0, (int64_t)row + array->origin->rows, (int64_t)column};
     scalar_refuse(&value, fault, sink->dtype, sink->port->name, error);
     return place_prefix(error, &place);
 }
@@ -147,7 +147,7 @@ int decode_npy(struct decode *decode, struct error *error)
 {
     const struct codec_plan *plan = decode->plan;
     struct sink *sink = &decode->sinks[plan->matrix.index];
-    struct array array = {.bytes = NULL};
+    struct array array = {.origin = decode->origin};
     struct columns columns = {.items = NULL};
     int status = read_array(decode->body, &array, error);
     if (status == ERR_OK) {

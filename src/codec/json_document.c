@@ -61,9 +61,9 @@ static void *room_realloc(void *reader_pointer, void *old, size_t old_size, size
     return block;
 }
 
-void json_reader_init(struct json_reader *reader, struct arena *arena)
+void json_reader_init(struct json_reader *reader, struct arena *arena, int64_t origin_bytes)
 {
-    *reader = (struct json_reader){.arena = arena};
+    *reader = (struct json_reader){.arena = arena, .origin_bytes = (size_t)origin_bytes};
 }
 
 /* Skips a string; `at` is behind its opening quote. Returns the offset behind the closing one. */
@@ -182,7 +182,8 @@ static int make_room(struct json_reader *reader, size_t len, size_t values, stru
     return ERR_OK;
 }
 
-static int refuse(struct slice text, size_t base, const yyjson_read_err *fault, struct error *error)
+static int refuse(struct slice text, size_t base, bool at_start, const yyjson_read_err *fault,
+                  struct error *error)
 {
     size_t line = 0;
     size_t column = 0;
@@ -194,12 +195,12 @@ static int refuse(struct slice text, size_t base, const yyjson_read_err *fault, 
     if (invalid <= fault->pos && invalid < text.len) {
         return error_set(error, ERR_INVALID, "invalid UTF-8 at byte %zu", base + invalid);
     }
-    if (base > 0 ||
+    if (!at_start ||
         !yyjson_locate_pos(text.ptr, text.len, fault->pos, &line, &column, &character)) {
         return refuse_at(base + fault->pos, fault->msg, error);
     }
     return error_set(error, ERR_INVALID, "invalid JSON at byte %zu (line %zu, column %zu): %s",
-                     fault->pos, line, column, fault->msg);
+                     base + fault->pos, line, column, fault->msg);
 }
 
 int json_reader_read(struct json_reader *reader, struct slice text, size_t base,
@@ -208,7 +209,8 @@ int json_reader_read(struct json_reader *reader, struct slice text, size_t base,
     size_t values = 0;
     size_t mark = base == 0 ? text_mark_bytes(text) : 0;
     text = slice_tail(text, mark);
-    base += mark;
+    bool at_start = base + reader->origin_bytes == 0;
+    base += mark + reader->origin_bytes;
     if (text.len == 0) {
         return refuse_at(base, "the text is empty", error);
     }
@@ -227,7 +229,7 @@ int json_reader_read(struct json_reader *reader, struct slice text, size_t base,
                          YYJSON_READ_ALLOW_INF_AND_NAN | YYJSON_READ_BIGNUM_AS_RAW, &memory,
                          &fault);
     if (document == NULL) {
-        return refuse(text, base, &fault, error);
+        return refuse(text, base, at_start, &fault, error);
     }
     *ret_root = (const struct json_value *)yyjson_doc_get_root(document);
     return ERR_OK;

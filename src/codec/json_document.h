@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -29,13 +30,15 @@ enum json_kind {
 /* Reads documents one after another, each in the place of the one before. */
 struct json_reader {
     struct arena *arena;
-    char *room; /* in the arena */
+    size_t origin_bytes; /* added to offsets in messages */
+    char *room;          /* in the arena */
     size_t room_bytes;
     size_t used_bytes;
     size_t last; /* offset of the newest allocation, which may grow */
 };
 
-void json_reader_init(struct json_reader *reader, struct arena *arena);
+/* `origin_bytes`: where the body stands in the whole payload, as in struct codec_origin. */
+void json_reader_init(struct json_reader *reader, struct arena *arena, int64_t origin_bytes);
 /*
  * `base` is the offset of the text in the body, for messages. ERR_INVALID with the byte offset of
  * what is wrong, ERR_NO_MEMORY. A byte order mark at offset 0 of the body is skipped.

@@ -232,7 +232,7 @@ int json_plain_decode(struct decode *decode, bool *ret_done, struct error *error
         return ERR_OK;
     }
     unsigned depth = leading_brackets(cursor);
-    bool one_row = port->rank_known ? depth + 1 == port->rank : depth == 1;
+    bool one_row = plan_is_row(port, depth);
     if (depth == 0 || depth > TENSOR_MAX_RANK ||
         (port->rank_known && !one_row && depth != port->rank)) {
         return ERR_OK;

@@ -279,6 +279,17 @@ static int fill_plan(struct codec_plan *plan, struct error *error)
     return status;
 }
 
+bool plan_is_row(const struct port *port, unsigned depth)
+{
+    return port->rank_known ? depth + 1 == port->rank : depth == 1;
+}
+
+bool codec_array_is_row(const struct codec_plan *plan, unsigned depth)
+{
+    return plan->mapped.count == 0 &&
+           plan_is_row(&plan->signature->inputs[plan->matrix.index], depth);
+}
+
 int codec_plan_new(const struct codec_options *options, const struct signature *signature,
                    struct codec_plan **ret_plan, struct error *error)
 {

@@ -43,5 +43,7 @@ struct codec_plan {
 
 /* Inputs that a request has to give: all but optional ones. */
 bool plan_input_required(const struct codec_plan *plan, size_t input);
+/* Whether an array nested `depth` deep, not under the input's name, is one row of this input. */
+bool plan_is_row(const struct port *port, unsigned depth);
 
 #endif

@@ -168,7 +168,7 @@ void sink_end_row(struct sink *sink)
     }
 }
 
-static int check_rows(const struct sink *sink, struct error *error)
+static int check_rows(const struct sink *sink, int64_t rows, struct error *error)
 {
     const struct port *port = sink->port;
     struct slice name = text_excerpt(port->name);
@@ -176,22 +176,30 @@ static int check_rows(const struct sink *sink, struct error *error)
         return ERR_OK;
     }
     int64_t wanted = port->rank == 0 ? 1 : port->dims[0];
-    if (sink->rows == wanted) {
+    if (rows == wanted) {
         return ERR_OK;
     }
     return error_set(error, ERR_INVALID,
                      "input \"%.*s\" takes exactly %" PRId64 " row%s a request, got %" PRId64,
-                     SLICE_FMT(name), wanted, wanted == 1 ? "" : "s", sink->rows);
+                     SLICE_FMT(name), wanted, wanted == 1 ? "" : "s", rows);
 }
 
-int sink_take(struct sink *sink, struct tensor *ret_tensor, struct error *error)
+/* The tensor without its first rows. */
+static void skip_rows(struct tensor *tensor, int64_t skipped)
+{
+    struct tensor all = *tensor;
+    *tensor = tensor_row_view(&all, skipped, all.dims[0] - skipped);
+    tensor_done(&all);
+}
+
+int sink_take(struct sink *sink, int64_t skipped, struct tensor *ret_tensor, struct error *error)
 {
     CHECK(sink->port != NULL);
     bool scalar = sink->port->rank_known && sink->port->rank == 0;
-    unsigned rank = scalar ? 0 : sink->row.rank + 1;
+    unsigned rank = sink->row.rank + 1;
     int64_t dims[TENSOR_MAX_RANK] = {sink->rows};
     memcpy(dims + 1, sink->row.dims, sink->row.rank * sizeof(dims[0]));
-    int status = check_rows(sink, error);
+    int status = check_rows(sink, sink->rows - skipped, error);
     if (status == ERR_OK && sink->strings != NULL) {
         status = tensor_new_strings(rank, dims, sink->strings, &sink->tensor, error);
     }
@@ -201,6 +209,10 @@ int sink_take(struct sink *sink, struct tensor *ret_tensor, struct error *error)
     *ret_tensor = sink->tensor;
     ret_tensor->rank = rank;
     memcpy(ret_tensor->dims, dims, sizeof(dims));
+    if (skipped > 0) {
+        skip_rows(ret_tensor, skipped);
+    }
+    ret_tensor->rank = scalar ? 0 : rank;
     *sink = (struct sink){.port = NULL};
     return ERR_OK;
 }

@@ -63,10 +63,11 @@ enum scalar_fault sink_put(struct sink *sink, size_t index, const struct scalar 
 void sink_end_row(struct sink *sink);
 
 /*
- * Moves the tensor out and closes the sink. ERR_INVALID where the model wants another number of
- * rows, ERR_NO_MEMORY.
+ * Moves the tensor out, without its first `skipped` rows, and closes the sink. ERR_INVALID where the
+ * model wants another number of rows, ERR_NO_MEMORY.
  */
-MUST_CHECK int sink_take(struct sink *sink, struct tensor *ret_tensor, struct error *error);
+MUST_CHECK int sink_take(struct sink *sink, int64_t skipped, struct tensor *ret_tensor,
+                         struct error *error);
 void sink_drop(struct sink *sink); /* a closed one is fine */
 
 #endif

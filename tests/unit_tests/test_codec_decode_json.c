@@ -402,7 +402,7 @@ static void bounds_the_tree(void **state)
         const struct json_value *root;
         struct error error;
         arena_init(&arena, 1024, 13 * len + 1024 + 512);
-        json_reader_init(&reader, &arena);
+        json_reader_init(&reader, &arena, 0);
         assert_int_equal(json_reader_read(&reader, slice_make(body, len), 0, &root, &error),
                          ERR_OK);
         assert_int_equal(json_value_kind(root), JSON_ARRAY);
