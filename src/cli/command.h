@@ -52,7 +52,7 @@ int command_fail(const struct error *error);
  */
 struct command_input {
     struct settings_input input;
-    struct settings_pair overrides[2];
+    struct settings_pair overrides[3];
     char directory[4096];
     char filename[256];
 };
