@@ -26,10 +26,13 @@ static inline void admission_init(struct admission *admission, unsigned slots)
 /* True: the caller holds a slot and gives it back with admission_leave. */
 static inline bool admission_enter(struct admission *admission)
 {
-    unsigned in_use = atomic_load_explicit(&admission->in_use, memory_order_relaxed);
+    /*
+     * Sequentially consistent, the load too: who waits has counted itself before it looks here, and
+     * who leaves gives its slot back before it looks at the count. One of them sees the other.
+     */
+    unsigned in_use = atomic_load(&admission->in_use);
     while (in_use < admission->slots) {
-        if (atomic_compare_exchange_weak_explicit(&admission->in_use, &in_use, in_use + 1,
-                                                  memory_order_seq_cst, memory_order_relaxed)) {
+        if (atomic_compare_exchange_weak(&admission->in_use, &in_use, in_use + 1)) {
             return true;
         }
     }
