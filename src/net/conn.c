@@ -47,6 +47,7 @@ struct conn {
     struct loop_task write_task;
     struct loop_timer timer; /* always set: at deadline_ns or before, or at UINT64_MAX */
     uint64_t deadline_ns;    /* 0: none */
+    uint64_t sent_ns;        /* when the socket last took bytes */
     struct bytes input;
     struct bytes output;
     size_t output_peak; /* how much was queued last time: what storage to ask for next time */
@@ -55,6 +56,7 @@ struct conn {
     bool hand_up;       /* settle() is to call on_input and on_eof where there is cause */
     bool in_on_input;   /* the input is looked at anyway when on_input returns */
     bool in_deadline;   /* closing now is a timeout */
+    bool flush_bounded; /* the deadline is that of a flush that stands still */
     bool eof;           /* read returned 0 */
     bool eof_told;      /* on_eof was called */
     bool write_blocked; /* the socket was full: EPOLLOUT is watched for */
@@ -311,7 +313,10 @@ static void send_some(struct conn *conn)
         end(conn, CONN_END_ERROR);
         return;
     }
-    bytes_consume(&conn->output, count < 0 ? 0 : (size_t)count);
+    if (count > 0) {
+        bytes_consume(&conn->output, (size_t)count);
+        conn->sent_ns = loop_now_ns(conn->loop);
+    }
     /* A short write means that the socket is full: no need to be told by EAGAIN. */
     conn->write_blocked = bytes_len(&conn->output) > 0;
 }
@@ -342,6 +347,17 @@ static void write_out(struct loop_task *task)
     watch(conn, false);
 }
 
+/* Who still takes bytes of the last answer gets it whole. */
+static bool flushes_on(struct conn *conn)
+{
+    if (conn->state != STATE_FLUSHING || !conn->flush_bounded ||
+        conn->sent_ns + CONN_FLUSH_MAX_NS <= loop_now_ns(conn->loop)) {
+        return false;
+    }
+    set_deadline(conn, conn->sent_ns + CONN_FLUSH_MAX_NS);
+    return true;
+}
+
 static void on_due(struct loop_timer *timer)
 {
     struct conn *conn = conn_of_timer(timer);
@@ -353,7 +369,7 @@ static void on_due(struct loop_timer *timer)
     /* First of all, while it cannot fail. */
     CHECK(loop_timer_set(conn->loop, timer,
                          conn->deadline_ns == 0 ? UINT64_MAX : conn->deadline_ns) == ERR_OK);
-    if (!passed) {
+    if (!passed || flushes_on(conn)) {
         return;
     }
     if (conn->state == STATE_OPEN) {
@@ -429,6 +445,18 @@ struct bytes *conn_output(struct conn *conn)
     return &conn->output;
 }
 
+size_t conn_unsent_bytes(const struct conn *conn)
+{
+    CHECK_MAGIC(conn, CONN_MAGIC);
+    return bytes_len(&conn->output);
+}
+
+uint64_t conn_sent_ns(const struct conn *conn)
+{
+    CHECK_MAGIC(conn, CONN_MAGIC);
+    return conn->sent_ns;
+}
+
 void conn_wants_write(struct conn *conn)
 {
     CHECK_MAGIC(conn, CONN_MAGIC);
@@ -468,6 +496,7 @@ void conn_close_after_write(struct conn *conn)
     conn->state = STATE_FLUSHING;
     conn->end = local_end(conn);
     if (conn->deadline_ns == 0) {
+        conn->flush_bounded = true;
         set_deadline(conn, loop_now_ns(conn->loop) + CONN_FLUSH_MAX_NS);
     }
     loop_defer(conn->loop, &conn->settle_task);

@@ -27,9 +27,9 @@ struct conn;
  */
 #define CONN_OUTPUT_HIGH_BYTES ((size_t)256 * 1024)
 /*
- * After conn_close_after_write: how long sending may take where no deadline is set; then how much of
- * what the client still sends is read, and for how long, before the socket is closed. The bytes
- * cover a body just past the default MAX_BODY_BYTES, so that its sender sees the refusal.
+ * After conn_close_after_write: how long sending may stand still where no deadline is set; then how
+ * much of what the client still sends is read, and for how long, before the socket is closed. The
+ * bytes cover a body just past the default MAX_BODY_BYTES, so that its sender sees the refusal.
  */
 #define CONN_FLUSH_MAX_NS (UINT64_C(30) * 1000000000)
 #define CONN_LINGER_MAX_BYTES ((size_t)8 * 1024 * 1024)
@@ -83,6 +83,9 @@ struct bytes *conn_input(struct conn *conn);
  * takes them. Ask anew in each turn, as it is given its storage here.
  */
 struct bytes *conn_output(struct conn *conn);
+/* How many bytes wait to be sent, and when the socket last took some (0: never). */
+size_t conn_unsent_bytes(const struct conn *conn);
+uint64_t conn_sent_ns(const struct conn *conn);
 /* Call after appending to conn_output: schedules the write. */
 void conn_wants_write(struct conn *conn);
 
