@@ -7,10 +7,11 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/log.h"
+#include "net/conn.h"
 #include "serve/session.h"
 
-#define REPLY_MAX_BYTES ((size_t)1 << 31)
+/* Fits a conn's queue behind its head, whatever a client has pipelined before. */
+#define REPLY_MAX_BYTES (CONN_OUTPUT_MAX_BYTES - 2 * CONN_OUTPUT_HIGH_BYTES)
 
 static struct io_thread *of_mail(struct loop_mail *mail, size_t offset)
 {
@@ -67,12 +68,9 @@ void io_thread_wants_turn(struct io_thread *io)
 
 static void set_slot_timer(struct io_thread *io)
 {
-    if (io->slot_first == NULL) {
-        loop_timer_cancel(io->loop, &io->slot_timer);
-    } else if (loop_timer_set(io->loop, &io->slot_timer, io->slot_first->slot_deadline_ns) !=
-               ERR_OK) {
-        log_error("no memory for a timer");
-    }
+    uint64_t due_ns = io->slot_first == NULL ? UINT64_MAX : io->slot_first->slot_deadline_ns;
+    /* Set since io_thread_init: moving it cannot fail. */
+    CHECK(loop_timer_set(io->loop, &io->slot_timer, due_ns) == ERR_OK);
 }
 
 static struct exchange *take_waiting(struct io_thread *io)
@@ -103,6 +101,7 @@ static void on_slot_due(struct loop_timer *timer)
 {
     struct io_thread *io =
         (struct io_thread *)(void *)((char *)timer - offsetof(struct io_thread, slot_timer));
+    set_slot_timer(io); /* first of all, while it cannot fail */
     while (io->slot_first != NULL && io->slot_first->slot_deadline_ns <= loop_now_ns(io->loop)) {
         exchange_on_no_slot(take_waiting(io));
     }
@@ -280,17 +279,18 @@ int io_thread_init(struct io_thread *io, struct server_shared *shared, int liste
     inline_queue_init(&io->queue, io->metrics, shared->clock_ns);
     io->listen_fd = listen_fd;
     int status = loop_new(&io->loop, error);
+    if (status == ERR_OK && loop_timer_set(io->loop, &io->slot_timer, UINT64_MAX) != ERR_OK) {
+        status = error_set(error, ERR_NO_MEMORY, "no memory for a timer");
+    }
     if (status == ERR_OK) {
         status = acceptor_new(io->loop, listen_fd, on_accept, io, &io->acceptor, error);
     }
     return status;
 }
 
-void io_thread_done(struct io_thread *io)
+/* What is the thread's own; its loop stays for those who may still post to it. */
+static void release(struct io_thread *io)
 {
-    if (io->metrics == NULL) {
-        return; /* init did not come far */
-    }
     acceptor_free(io->acceptor); /* first: no new connection after this */
     session_close_all(io);
     if (io->loop != NULL) {
@@ -305,8 +305,20 @@ void io_thread_done(struct io_thread *io)
     }
     inline_queue_done(&io->queue);
     bytes_done(&io->reply);
-    deployment_unref(atomic_exchange(&io->deploy_next, NULL));
     deployment_unref(io->deployment);
+    io->deployment = NULL;
+    io->released = true;
+}
+
+void io_thread_done(struct io_thread *io)
+{
+    if (io->metrics == NULL) {
+        return; /* init did not come far */
+    }
+    if (!io->released) {
+        release(io);
+    }
+    deployment_unref(atomic_exchange(&io->deploy_next, NULL));
     loop_free(io->loop);
 }
 
@@ -314,7 +326,7 @@ static void *run(void *argument)
 {
     struct io_thread *io = argument;
     loop_run(io->loop);
-    io_thread_done(io);
+    release(io);
     buffer_recycler_done();
     return NULL;
 }

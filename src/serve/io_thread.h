@@ -40,6 +40,7 @@ struct io_thread {
     struct loop *loop;
     struct acceptor *acceptor;
     int listen_fd; /* the server's */
+    bool released; /* all but the loop was let go */
     struct metrics_shard *metrics;
     struct deployment *deployment; /* NULL until the first is loaded */
 
@@ -67,7 +68,11 @@ struct io_thread {
     uint64_t request_id_state[2];
 };
 
-/* Prepares loop, queue and acceptor of one thread; io_thread_done ends it, started or not. */
+/*
+ * Prepares loop, queue and acceptor of one thread; io_thread_done ends it, started or not. A thread
+ * lets go of all but its loop when it ends: other threads and the loader may still post to that, so
+ * io_thread_done comes after all of them have been joined.
+ */
 MUST_CHECK int io_thread_init(struct io_thread *io, struct server_shared *shared, int listen_fd,
                               struct error *error);
 void io_thread_done(struct io_thread *io);

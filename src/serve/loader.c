@@ -141,7 +141,7 @@ void loader_request(struct loader *loader)
     pthread_mutex_unlock(&loader->lock);
 }
 
-bool loader_free(struct loader *loader)
+bool loader_stop(struct loader *loader)
 {
     pthread_mutex_lock(&loader->lock);
     loader->stopping = true;
@@ -152,8 +152,15 @@ bool loader_free(struct loader *loader)
         return false;
     }
     pthread_join(loader->thread, NULL);
+    return true;
+}
+
+void loader_free(struct loader *loader)
+{
+    pthread_mutex_lock(&loader->lock);
+    close_unused(loader);
+    pthread_mutex_unlock(&loader->lock);
     pthread_cond_destroy(&loader->changed);
     pthread_mutex_destroy(&loader->lock);
     mem_free(loader);
-    return true;
 }

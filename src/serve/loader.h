@@ -21,9 +21,11 @@ MUST_CHECK int loader_new(struct server_shared *shared, const struct deployment_
 /* Any thread. Requests that come during a load are one load after it. */
 void loader_request(struct loader *loader);
 /*
- * Ends the thread and closes what was handed back to it. False when a load is still under way (it
- * cannot be interrupted): the loader then stays, and the process should leave without it.
+ * Ends the thread. False when a load is still under way (it cannot be interrupted): the loader then
+ * stays, and the process should leave without it.
  */
-bool loader_free(struct loader *loader);
+MUST_CHECK bool loader_stop(struct loader *loader);
+/* After loader_stop, and after the I/O threads are done: closes what they handed back since. */
+void loader_free(struct loader *loader);
 
 #endif

@@ -1,5 +1,6 @@
 #include "serve/server.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,7 +24,8 @@ struct server {
     struct loader *loader;
     int listen_fd;
     uint16_t port;
-    unsigned started; /* I/O threads that run */
+    unsigned started;   /* I/O threads that run */
+    atomic_bool joined; /* all of them have ended */
     bool banner_shown;
     sigset_t signals;
 };
@@ -107,6 +109,9 @@ static void wait_for_end(const struct server *server)
 {
     int signal_number = 0;
     while (sigwait(&server->signals, &signal_number) == 0) {
+        if (signal_number == SIGALRM) {
+            continue; /* not ours yet */
+        }
         if (signal_number != SIGHUP) {
             log_info("stopping on %s", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
             return;
@@ -122,6 +127,7 @@ static void *join_threads(void *argument)
     for (unsigned i = 0; i < server->started; i++) {
         io_thread_join(&server->shared.threads[i]);
     }
+    atomic_store(&server->joined, true);
     kill(getpid(), SIGALRM);
     return NULL;
 }
@@ -139,14 +145,18 @@ static bool drain(struct server *server)
     }
     uint64_t end_ns = clock_monotonic_ns() + server->shared.settings.drain_timeout_ns;
     int signal_number;
+    bool goes_on;
     do {
         uint64_t now_ns = clock_monotonic_ns();
         uint64_t left_ns = now_ns < end_ns ? end_ns - now_ns : 0;
         struct timespec left = {.tv_sec = (time_t)(left_ns / CLOCK_NS_PER_S),
                                 .tv_nsec = (long)(left_ns % CLOCK_NS_PER_S)};
         signal_number = sigtimedwait(&server->signals, NULL, &left);
-    } while (signal_number == SIGHUP);
-    if (signal_number != SIGALRM) {
+        goes_on = signal_number < 0 ? errno == EINTR
+                                    : signal_number == SIGHUP || (signal_number == SIGALRM &&
+                                                                  !atomic_load(&server->joined));
+    } while (goes_on);
+    if (!atomic_load(&server->joined)) {
         return false;
     }
     pthread_join(joiner, NULL);
@@ -164,10 +174,14 @@ static void block_signals(struct server *server)
     signal(SIGPIPE, SIG_IGN);
 }
 
-static void free_shared(struct server *server)
+/* Nobody else runs any more. */
+static void free_all(struct server *server)
 {
-    for (unsigned i = server->started; i < server->shared.thread_count; i++) {
+    for (unsigned i = 0; i < server->shared.thread_count; i++) {
         io_thread_done(&server->shared.threads[i]);
+    }
+    if (server->loader != NULL) {
+        loader_free(server->loader);
     }
     if (server->listen_fd >= 0) {
         sys_close(server->listen_fd);
@@ -178,10 +192,10 @@ static void free_shared(struct server *server)
 }
 
 /* Threads still run, on a model that does not return: only leaving the process ends them. */
-static _Noreturn void leave(const char *why)
+static _Noreturn void leave(const char *why, int status)
 {
     log_warning("%s", why);
-    _exit(0);
+    _exit(status == ERR_OK ? 0 : 1);
 }
 
 int server_run(const struct server_options *options, struct error *error)
@@ -197,12 +211,12 @@ int server_run(const struct server_options *options, struct error *error)
         wait_for_end(&server);
     }
     if (server.started > 0 && !drain(&server)) {
-        leave("the drain time is over: unanswered requests are given up");
+        leave("the drain time is over: unanswered requests are given up", status);
     }
-    if (server.loader != NULL && !loader_free(server.loader)) {
-        leave("stopped during a load");
+    if (server.loader != NULL && !loader_stop(server.loader)) {
+        leave("stopped during a load", status);
     }
-    free_shared(&server);
+    free_all(&server);
     if (status == ERR_OK) {
         log_info("stopped");
     }
