@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "codec/json_text.h"
 #include "serve/admin.h"
@@ -197,10 +198,23 @@ void exchange_refuse(struct exchange *exchange)
 
 void exchange_refuse_status(struct exchange *exchange, int status, struct slice text)
 {
+    if (status == 500) {
+        log_error("a request failed: %.*s", SLICE_FMT(text));
+        text = SLICE("internal_server_error");
+    }
     exchange_respond_error(exchange, status, text);
 }
 
 /* ---- the request ---- */
+
+/* The client will only learn that something failed (serve/infer logs its own). */
+static int log_ours(const struct exchange *exchange, int status)
+{
+    if (status == ERR_NO_MEMORY) {
+        log_error("a request failed: %s", exchange->error.text);
+    }
+    return status;
+}
 
 static int check_route(struct exchange *exchange)
 {
@@ -228,8 +242,10 @@ static int check_encoding(struct exchange *exchange)
                          "Content-Encoding %.*s is not supported; gzip is", SLICE_FMT(shown));
     }
     exchange->gunzip = gunzip_new();
-    return exchange->gunzip == NULL ? error_set(&exchange->error, ERR_NO_MEMORY, "no memory")
-                                    : ERR_OK;
+    return exchange->gunzip == NULL
+               ? log_ours(exchange, error_set(&exchange->error, ERR_NO_MEMORY,
+                                              "no memory to decode a request's body"))
+               : ERR_OK;
 }
 
 static int check_length(struct exchange *exchange)
@@ -257,18 +273,21 @@ int exchange_on_head(struct exchange *exchange)
     return status;
 }
 
+/* The limit holds for what is decoded and for what came: bytes may decode to nothing for ever. */
 int exchange_on_body(struct exchange *exchange, struct slice piece)
 {
     exchange->request_bytes += piece.len;
-    if (exchange->gunzip != NULL) {
-        return gunzip_feed(exchange->gunzip, piece, &exchange->body, &exchange->error);
-    }
-    if (piece.len > exchange->body.max - bytes_len(&exchange->body)) {
+    if (exchange->request_bytes > exchange->io->shared->settings.max_body_bytes) {
         return error_set(&exchange->error, ERR_TOO_LARGE, "payload_too_large");
+    }
+    if (exchange->gunzip != NULL) {
+        return log_ours(exchange,
+                        gunzip_feed(exchange->gunzip, piece, &exchange->body, &exchange->error));
     }
     return bytes_put(&exchange->body, piece) == ERR_OK
                ? ERR_OK
-               : error_set(&exchange->error, ERR_NO_MEMORY, "no memory for a body");
+               : log_ours(exchange, error_set(&exchange->error, ERR_NO_MEMORY,
+                                              "no memory for a request's body"));
 }
 
 /* ---- inference ---- */

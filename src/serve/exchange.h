@@ -72,7 +72,10 @@ MUST_CHECK int exchange_on_body(struct exchange *exchange, struct slice piece);
 void exchange_on_end(struct exchange *exchange);
 /* Answers with exchange->error as it stands. */
 void exchange_refuse(struct exchange *exchange);
-/* Answers with this status and {"error": text}; for what the protocol engine found. */
+/*
+ * Answers with this status and {"error": text}; for what the protocol engine found. The text of a 500
+ * goes to the log alone.
+ */
 void exchange_refuse_status(struct exchange *exchange, int status, struct slice text);
 /* The client has gone; the exchange frees itself when what it waits for is over. */
 void exchange_abandon(struct exchange *exchange);

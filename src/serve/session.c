@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/sys.h"
 #include "http/h1.h"
@@ -50,11 +51,40 @@ static uint64_t after(const struct session *session, uint64_t span_ns)
 
 /* ---- deadlines ---- */
 
-static void expect_request(struct session *session)
+/* How long a connection may wait for its next request. */
+static uint64_t idle_span_ns(const struct session *session)
 {
     const struct settings *settings = &session->io->shared->settings;
-    uint64_t span_ns = is_draining(session) ? DRAIN_GRACE_NS : settings->keepalive_timeout_ns;
-    conn_set_deadline(session->conn, after(session, span_ns == 0 ? 1 : span_ns));
+    if (is_draining(session)) {
+        return DRAIN_GRACE_NS;
+    }
+    /* Without keep-alive a connection waits for its first request only. */
+    return settings->keepalive_timeout_ns == 0 ? settings->header_timeout_ns
+                                               : settings->keepalive_timeout_ns;
+}
+
+static void expect_request(struct session *session)
+{
+    conn_set_deadline(session->conn, after(session, idle_span_ns(session)));
+}
+
+/*
+ * The deadline of an idle connection has come: true when it goes on, because the client was still
+ * taking an answer. It is idle from its last byte on; an answer may stand still as long as one that
+ * is flushed.
+ */
+static bool still_takes_answer(struct session *session)
+{
+    uint64_t idle_ns = idle_span_ns(session);
+    uint64_t span_ns = conn_unsent_bytes(session->conn) > 0 ? CONN_FLUSH_MAX_NS : idle_ns;
+    uint64_t end_ns = conn_sent_ns(session->conn) + span_ns;
+    uint64_t now_ns = loop_now_ns(session->io->loop);
+    if (end_ns <= now_ns) {
+        return false;
+    }
+    /* Looked at again before: it may become idle meanwhile. */
+    conn_set_deadline(session->conn, end_ns < now_ns + idle_ns ? end_ns : now_ns + idle_ns);
+    return true;
 }
 
 static void expect_head(struct session *session)
@@ -70,6 +100,13 @@ static void expect_rest(struct session *session)
 }
 
 /* ---- answers ---- */
+
+static void end_after_write(struct session *session)
+{
+    session->ended = true;
+    conn_set_deadline(session->conn, 0); /* the conn bounds its own last words */
+    conn_close_after_write(session->conn);
+}
 
 static void count_answer(const struct exchange *exchange, uint64_t body_bytes)
 {
@@ -105,7 +142,8 @@ static void send_answer(struct exchange *exchange)
 {
     struct session *session = exchange->owner;
     CHECK_MAGIC(session, SESSION_MAGIC);
-    bool close = session->reads_request || session->eof || is_draining(session) ||
+    bool asked_all = session->eof && bytes_len(conn_input(session->conn)) == 0;
+    bool close = session->reads_request || asked_all || is_draining(session) ||
                  !h1_keeps_alive(session->h1) ||
                  session->io->shared->settings.keepalive_timeout_ns == 0;
     int status = put_answer(session, exchange, close);
@@ -114,15 +152,14 @@ static void send_answer(struct exchange *exchange)
     exchange->owner = NULL;
     exchange_free(exchange);
     if (status != ERR_OK) {
+        log_error("no memory to send an answer");
         session->ended = true;
         conn_close(session->conn);
         return;
     }
     conn_wants_write(session->conn);
     if (close) {
-        session->ended = true;
-        conn_set_deadline(session->conn, 0); /* the conn bounds its own last words */
-        conn_close_after_write(session->conn);
+        end_after_write(session);
         return;
     }
     expect_request(session);
@@ -144,6 +181,7 @@ static int on_head(void *user, const struct http_request *request)
         status = h1_put_continue(conn_output(session->conn));
         conn_wants_write(session->conn);
         if (status != ERR_OK) {
+            log_error("no memory for an interim answer");
             error_set(&exchange->error, ERR_NO_MEMORY, "no memory for an interim answer");
         }
     }
@@ -208,6 +246,14 @@ static void feed(struct session *session, struct bytes *input)
     }
 }
 
+/* The client has closed its side, and all that it asked completely has been answered. */
+static bool is_asked_out(const struct session *session)
+{
+    bool answering = session->exchange != NULL && !session->reads_request;
+    return session->eof && !session->ended && !answering &&
+           bytes_len(conn_input(session->conn)) == 0;
+}
+
 /* Empty lines before a request belong to no request (RFC 9112 section 2.2). */
 static void read_input(struct session *session)
 {
@@ -224,6 +270,9 @@ static void read_input(struct session *session)
         feed(session, input);
     }
     session->in_input = false;
+    if (is_asked_out(session)) {
+        end_after_write(session);
+    }
 }
 
 /* ---- the connection's events ---- */
@@ -238,9 +287,8 @@ static void on_eof(struct conn *conn)
 {
     struct session *session = of_conn(conn);
     session->eof = true;
-    if (session->exchange == NULL || session->reads_request) {
-        session->ended = true;
-        conn_close_after_write(conn);
+    if (is_asked_out(session)) {
+        end_after_write(session);
     }
 }
 
@@ -250,6 +298,9 @@ static void on_deadline(struct conn *conn)
     if (!session->ended && session->exchange != NULL && session->reads_request &&
         !h1_is_idle(session->h1)) {
         exchange_refuse_status(session->exchange, 408, SLICE("the request did not arrive in time"));
+        return;
+    }
+    if (!session->ended && session->exchange == NULL && still_takes_answer(session)) {
         return;
     }
     session->ended = true;
