@@ -44,7 +44,7 @@ int main(int argc, char **argv)
     } else if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
                             strcmp(argv[1], "help") == 0)) {
         print_usage(stdout);
-        return EXIT_CODE_OK;
+        return command_end_output(EXIT_CODE_OK);
     } else if (argc > 1 && strcmp(argv[1], "--version") == 0) {
         command = &command_version;
         first = 2;
@@ -53,7 +53,7 @@ int main(int argc, char **argv)
     }
     if (command_wants_help(argc - first, argv + first)) {
         command_print_help(command);
-        return EXIT_CODE_OK;
+        return command_end_output(EXIT_CODE_OK);
     }
-    return command->run(command, argc - first, argv + first);
+    return command_end_output(command->run(command, argc - first, argv + first));
 }

@@ -1,6 +1,6 @@
 #include "cli/command.h"
 
-#include <limits.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,14 +23,25 @@ int command_fail(const struct error *error)
     return error->code == ERR_CONFIG ? EXIT_CODE_CONFIG : EXIT_CODE_FAILED;
 }
 
-int command_wants_help(int argc, char **argv)
+int command_end_output(int code)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout)) {
+        return code;
+    }
+    fprintf(stderr, "onnxd: standard output: %s\n",
+            errno == 0 ? "cannot be written" : strerrordesc_np(errno));
+    return code == EXIT_CODE_OK ? EXIT_CODE_FAILED : code;
+}
+
+bool command_wants_help(int argc, char **argv)
 {
     for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            return 1;
+            return true;
         }
     }
-    return 0;
+    return false;
 }
 
 void command_print_help(const struct command *command)
@@ -53,7 +64,7 @@ static int set_paths(struct command_input *input, const char *path, struct error
 {
     struct stat status;
     if (stat(path, &status) != 0) {
-        return error_set(error, ERR_CONFIG, "%s: %s", path, "no such file or directory");
+        return error_set(error, ERR_CONFIG, "%s: %s", path, strerrordesc_np(errno));
     }
     const char *slash = strrchr(path, '/');
     bool is_directory = S_ISDIR(status.st_mode);

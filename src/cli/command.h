@@ -44,6 +44,11 @@ const struct command *const *commands(size_t *ret_count);
 
 /* Prints "onnxd: message" for people and returns the exit code that fits the error. */
 int command_fail(const struct error *error);
+/*
+ * The exit code of a command that ended with `code`: a failure where not all it printed could be
+ * written (a full disk, a closed pipe).
+ */
+int command_end_output(int code);
 
 /*
  * Reads the arguments of a command. A path among them ("DIR|FILE") stands for SM_MODEL_DIR, and a
@@ -61,8 +66,8 @@ MUST_CHECK int command_read(const struct command *command, int argc, char **argv
                             struct command_input *ret, struct settings *settings,
                             struct error *error);
 
-/* True when --help or -h is among the arguments (before "--"). */
-int command_wants_help(int argc, char **argv);
+/* Whether --help or -h is among the arguments (before "--"). */
+bool command_wants_help(int argc, char **argv);
 void command_print_help(const struct command *command);
 
 #endif

@@ -1,6 +1,5 @@
 /* onnxd settings: the table of settings as the README shows it. */
 #include <stdio.h>
-#include <string.h>
 
 #include "cli/command.h"
 
