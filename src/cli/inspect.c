@@ -6,8 +6,9 @@
 
 #include "backend/artifact.h"
 #include "backend/backend.h"
-#include "cli/command.h"
 #include "base/bytes.h"
+#include "base/num.h"
+#include "cli/command.h"
 #include "codec/json_text.h"
 #include "serve/deployment.h"
 
@@ -19,13 +20,25 @@ static const struct settings_option options[] = {
 
 #define ARENA_BLOCK_BYTES ((size_t)16 * 1024)
 #define ARENA_MAX_BYTES ((size_t)64 * 1024 * 1024)
+#define JSON_MAX_BYTES ((size_t)1024 * 1024 * 1024)
 
 /* ---- for people ---- */
+
+/* Text of a model may hold anything; a terminal is not to obey it. */
+static void print_text(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char byte = (unsigned char)text.ptr[i];
+        putchar(byte < 0x20 || byte == 0x7f ? (byte == '\n' ? ' ' : '?') : byte);
+    }
+}
 
 static void print_field(const char *name, struct slice value)
 {
     if (value.len > 0) {
-        printf("%-12s %.*s\n", name, SLICE_FMT(value));
+        printf("%-12s ", name);
+        print_text(value);
+        putchar('\n');
     }
 }
 
@@ -40,8 +53,11 @@ static int widest(const struct port *ports, size_t count, int width)
 static void print_ports(const char *what, const struct port *ports, size_t count, int width)
 {
     for (size_t i = 0; i < count; i++) {
-        printf("%-12s %-*.*s  %.*s\n", i == 0 ? what : "", width, SLICE_FMT(ports[i].name),
-               SLICE_FMT(ports[i].type_text));
+        printf("%-12s ", i == 0 ? what : "");
+        print_text(ports[i].name);
+        printf("%*s", width - (int)ports[i].name.len + 2, "");
+        print_text(ports[i].type_text);
+        putchar('\n');
     }
 }
 
@@ -62,102 +78,154 @@ static void print_table(const struct artifact *artifact, const struct signature 
     print_ports("inputs", signature->inputs, signature->input_count, width);
     print_ports("outputs", signature->outputs, signature->output_count, width);
     for (size_t i = 0; i < signature->metadata_count; i++) {
-        printf("%-12s %.*s: %.*s\n", i == 0 ? "metadata" : "",
-               SLICE_FMT(signature->metadata[i].key), SLICE_FMT(signature->metadata[i].value));
+        printf("%-12s ", i == 0 ? "metadata" : "");
+        print_text(signature->metadata[i].key);
+        printf(": ");
+        print_text(signature->metadata[i].value);
+        putchar('\n');
     }
     printf("%-12s %s\n", "batching",
            signature_is_batchable(signature)
                ? "requests can share a run (every first dimension is free)"
-               : "each request runs alone (a first dimension is fixed)");
+               : "each request runs alone (not every first dimension is free)");
 }
 
 /* ---- for programs ---- */
 
-static void print_string(struct slice text)
+/* JSON while it is made. It is printed only as a whole. */
+struct json {
+    struct bytes text;
+    int status;
+};
+
+static void put(struct json *json, struct slice text)
 {
-    struct bytes quoted;
-    bytes_init(&quoted, text.len * JSON_TEXT_MAX_GROWTH + 2);
-    if (json_text_put(&quoted, text) == ERR_OK) {
-        fwrite(quoted.ptr, 1, bytes_len(&quoted), stdout);
+    if (json->status == ERR_OK) {
+        json->status = bytes_put(&json->text, text);
     }
-    bytes_done(&quoted);
 }
 
-static void print_member(const char *name, struct slice value)
+static void put_string(struct json *json, struct slice text)
 {
-    printf("\"%s\":", name);
-    print_string(value);
-    putchar(',');
+    if (json->status == ERR_OK) {
+        json->status = json_text_put(&json->text, text);
+    }
 }
 
-static void print_shape(const struct port *port)
+static void put_integer(struct json *json, int64_t value)
+{
+    char text[NUM_TEXT_MAX];
+    put(json, slice_make(text, num_print_i64(value, text)));
+}
+
+static void put_key(struct json *json, const char *name)
+{
+    put_string(json, slice_from_str(name));
+    put(json, SLICE(":"));
+}
+
+/* With the comma that follows. */
+static void put_member(struct json *json, const char *name, struct slice value)
+{
+    put_key(json, name);
+    put_string(json, value);
+    put(json, SLICE(","));
+}
+
+static void put_shape(struct json *json, const struct port *port)
 {
     if (!port->rank_known) {
-        printf("null");
+        put(json, SLICE("null"));
         return;
     }
-    putchar('[');
+    put(json, SLICE("["));
     for (unsigned i = 0; i < port->rank; i++) {
-        printf("%s", i == 0 ? "" : ",");
-        if (port->dims[i] >= 0) {
-            printf("%lld", (long long)port->dims[i]);
-        } else if (port->symbols[i].len > 0) {
-            print_string(port->symbols[i]);
+        put(json, i == 0 ? SLICE("") : SLICE(","));
+        if (port->dims[i] < 0 && port->symbols[i].len > 0) {
+            put_string(json, port->symbols[i]);
         } else {
-            printf("-1");
+            put_integer(json, port->dims[i] < 0 ? -1 : port->dims[i]);
         }
     }
-    putchar(']');
+    put(json, SLICE("]"));
 }
 
-static void print_json_ports(const char *what, const struct port *ports, size_t count)
+static void put_ports(struct json *json, const char *what, const struct port *ports, size_t count)
 {
     static const char *const kinds[] = {[PORT_TENSOR] = "tensor",
                                         [PORT_SEQUENCE] = "sequence",
                                         [PORT_MAP] = "map",
                                         [PORT_OPTIONAL] = "optional",
                                         [PORT_UNKNOWN] = "unknown"};
-    printf("\"%s\":[", what);
+    put_key(json, what);
+    put(json, SLICE("["));
     for (size_t i = 0; i < count; i++) {
-        printf("%s{", i == 0 ? "" : ",");
-        print_member("name", ports[i].name);
-        print_member("kind", slice_from_str(kinds[ports[i].kind]));
-        print_member("type", ports[i].type_text);
+        put(json, i == 0 ? SLICE("{") : SLICE(",{"));
+        put_member(json, "name", ports[i].name);
+        put_member(json, "kind", slice_from_str(kinds[ports[i].kind]));
+        put_member(json, "type", ports[i].type_text);
         if (ports[i].kind == PORT_TENSOR) {
-            print_member("dtype", slice_from_str(dtype_name(ports[i].dtype)));
-            printf("\"shape\":");
-            print_shape(&ports[i]);
+            put_member(json, "dtype", slice_from_str(dtype_name(ports[i].dtype)));
+            put_key(json, "shape");
+            put_shape(json, &ports[i]);
         } else {
-            printf("\"dtype\":null,\"shape\":null");
+            put(json, SLICE("\"dtype\":null,\"shape\":null"));
         }
-        putchar('}');
+        put(json, SLICE("}"));
     }
-    printf("],");
+    put(json, SLICE("],"));
 }
 
-static void print_json(const struct artifact *artifact, const struct signature *signature)
+static void put_metadata(struct json *json, const struct signature *signature)
 {
-    putchar('{');
-    print_member("file", artifact->path);
-    print_member("kind", slice_from_str(model_kind_name(artifact->kind)));
-    print_member("producer", signature->producer);
-    print_member("producer_version", signature->producer_version);
-    print_member("graph", signature->graph_name);
-    print_member("domain", signature->domain);
-    print_member("description", signature->description);
-    printf("\"version\":%lld,", (long long)signature->model_version);
-    print_member("ir_version", signature->ir_version);
-    print_member("opset", signature->opsets);
-    print_json_ports("inputs", signature->inputs, signature->input_count);
-    print_json_ports("outputs", signature->outputs, signature->output_count);
-    printf("\"metadata\":{");
+    put_key(json, "metadata");
+    put(json, SLICE("{"));
     for (size_t i = 0; i < signature->metadata_count; i++) {
-        printf("%s", i == 0 ? "" : ",");
-        print_string(signature->metadata[i].key);
-        putchar(':');
-        print_string(signature->metadata[i].value);
+        put(json, i == 0 ? SLICE("") : SLICE(","));
+        put_string(json, signature->metadata[i].key);
+        put(json, SLICE(":"));
+        put_string(json, signature->metadata[i].value);
     }
-    printf("},\"batchable\":%s}\n", signature_is_batchable(signature) ? "true" : "false");
+    put(json, SLICE("},"));
+}
+
+static void put_model(struct json *json, const struct artifact *artifact,
+                      const struct signature *signature)
+{
+    put(json, SLICE("{"));
+    put_member(json, "file", artifact->path);
+    put_member(json, "kind", slice_from_str(model_kind_name(artifact->kind)));
+    put_member(json, "producer", signature->producer);
+    put_member(json, "producer_version", signature->producer_version);
+    put_member(json, "graph", signature->graph_name);
+    put_member(json, "domain", signature->domain);
+    put_member(json, "description", signature->description);
+    put_key(json, "version");
+    put_integer(json, signature->model_version);
+    put(json, SLICE(","));
+    put_member(json, "ir_version", signature->ir_version);
+    put_member(json, "opset", signature->opsets);
+    put_ports(json, "inputs", signature->inputs, signature->input_count);
+    put_ports(json, "outputs", signature->outputs, signature->output_count);
+    put_metadata(json, signature);
+    put_key(json, "batchable");
+    put(json, signature_is_batchable(signature) ? SLICE("true}\n") : SLICE("false}\n"));
+}
+
+static int print_json(const struct artifact *artifact, const struct signature *signature,
+                      struct error *error)
+{
+    struct json json = {.status = ERR_OK};
+    bytes_init(&json.text, JSON_MAX_BYTES);
+    put_model(&json, artifact, signature);
+    if (json.status == ERR_OK) {
+        struct slice text = bytes_slice(&json.text);
+        fwrite(text.ptr, 1, text.len, stdout);
+    } else {
+        error_set(error, json.status, "no memory to describe the model in");
+    }
+    bytes_done(&json.text);
+    return json.status;
 }
 
 /* ---- the command ---- */
@@ -186,7 +254,12 @@ static int inspect(const struct settings *settings, struct arena *arena, struct 
     struct backend_options opening = deployment_backend_options(settings, artifact.path.ptr, 1);
     status = backend_ort.open(&opening, &model, error);
     if (status == ERR_OK) {
-        (as_json ? print_json : print_table)(&artifact, backend_ort.signature(model));
+        const struct signature *signature = backend_ort.signature(model);
+        if (as_json) {
+            status = print_json(&artifact, signature, error);
+        } else {
+            print_table(&artifact, signature);
+        }
         backend_ort.close(model);
     }
     return status;

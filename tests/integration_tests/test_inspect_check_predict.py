@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import numpy
+import onnx
 import pytest
 from onnxd_server import EXAMPLES, MODELS, binary, environment, is_sanitized, run_onnxd
 
@@ -54,6 +55,28 @@ def test_inspect_every_model(model):
     done = run_onnxd("inspect", MODELS / model, "--json")
     assert done.returncode == 0, done.stderr
     json.loads(done.stdout)
+
+
+def test_inspect_gives_a_terminal_no_orders(tmp_path):
+    """Whoever wrote the model wrote its texts: escape sequences among them are not obeyed."""
+    model = onnx.load(MODELS / "described" / "model.onnx")
+    model.doc_string = "red \x1b[31m\nopset  \x07none\r"
+    onnx.save(model, tmp_path / "model.onnx")
+    done = run_onnxd("inspect", tmp_path)
+    assert done.returncode == 0
+    assert "red ?[31m opset  ?none?\n" in done.stdout
+    assert json.loads(run_onnxd("inspect", tmp_path, "--json").stdout)["description"] == model.doc_string
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+@pytest.mark.parametrize("args", [["inspect", IRIS], ["inspect", IRIS, "--json"], ["check", IRIS], ["version"],
+                                  ["settings"], ["predict", "--help"], ["--help"]], ids=str)
+def test_output_that_cannot_be_written_is_a_failure(tmp_path, args):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([binary(), *map(str, args)], stdout=full, stderr=subprocess.PIPE,
+                              env=environment({}, tmp_path), timeout=60)
+    assert done.returncode == 1
+    assert b"standard output: No space left" in done.stderr
 
 
 # predict
