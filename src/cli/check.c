@@ -7,7 +7,7 @@
 static void print_line(void *user, const char *line)
 {
     *(size_t *)user += 1;
-    fprintf(stderr, "onnxd: %s: %s\n", MANIFEST_FILE_NAME, line);
+    fprintf(stderr, "onnxd: %s\n", line);
 }
 
 static int run(const struct command *command, int argc, char **argv)

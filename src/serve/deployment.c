@@ -1,5 +1,6 @@
 #include "serve/deployment.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -199,18 +200,28 @@ static void name_model(struct deployment *deployment)
     deployment->name = path;
 }
 
-static void ignore_line(void *user, const char *line)
+struct reader {
+    deployment_report *report;
+    void *user;
+};
+
+/* Lines about the manifest, on their way to whoever reads lines. */
+static void report_manifest(void *user, const char *line)
 {
-    (void)user;
-    (void)line;
+    const struct reader *reader = user;
+    char text[ERROR_TEXT_MAX + sizeof(MANIFEST_FILE_NAME) + 2];
+    if (reader->report != NULL) {
+        snprintf(text, sizeof(text), "%s: %s", MANIFEST_FILE_NAME, line);
+        reader->report(reader->user, text);
+    }
 }
 
 static int check_manifest(const struct deployment *deployment, const struct deployment_query *query,
                           struct error *error)
 {
-    deployment_report *report = query->report == NULL ? ignore_line : query->report;
+    struct reader reader = {query->report, query->report_user};
     size_t contradictions =
-        manifest_check(&deployment->manifest, deployment->signature, report, query->report_user);
+        manifest_check(&deployment->manifest, deployment->signature, report_manifest, &reader);
     if (contradictions > 0) {
         return error_set(error, ERR_CONFIG, "%s contradicts the model in %zu place%s",
                          MANIFEST_FILE_NAME, contradictions, contradictions == 1 ? "" : "s");
