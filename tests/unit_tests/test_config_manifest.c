@@ -207,7 +207,8 @@ static const struct {
      "$.settings.ONNX_OUTPUT_MAP_JSON: is a string, must be an object: give a JSON object of "
      "names, {\"key\":\"name in the model\"}"},
     {SETTING("\"ONNX_OUTPUT_MAP_JSON\":{\"a\":1}"),
-     "$.settings.ONNX_OUTPUT_MAP_JSON: \"{\"a\":1}\": key \"a\" has a value that is no string: give "
+     "$.settings.ONNX_OUTPUT_MAP_JSON: \"{\"a\":1}\": key \"a\" has a value that is no string: "
+     "give "
      "a JSON object of names, {\"key\":\"name in the model\"}"},
     {SETTING("\"BATCHING\":\"off\",\"BATCHING\":\"auto\""), "$.settings.BATCHING: comes twice"},
     {"{\"example\":[]}", "$.example: is an array, must be an object"},

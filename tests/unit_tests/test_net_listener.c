@@ -227,13 +227,12 @@ static void stopping_takes_all_that_wait_and_no_more(void **state)
 
 static bool connection_is_refused(uint16_t port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons(port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
-    bool refused = connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0 &&
-                   errno == ECONNREFUSED;
+    bool refused =
+        connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0 && errno == ECONNREFUSED;
     close(fd);
     return refused;
 }
