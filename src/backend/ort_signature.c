@@ -383,6 +383,9 @@ static int read_metadata(const struct reader *reader, const OrtModelMetadata *me
         }
     }
     int status = take(reader, api->ModelMetadataGetVersion(metadata, &signature->model_version));
+    if (signature->model_version == INT64_MAX) {
+        signature->model_version = 0; /* the runtime's way to say that there is none */
+    }
     return status == ERR_OK ? read_custom_metadata(reader, metadata, signature) : status;
 }
 

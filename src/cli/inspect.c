@@ -68,11 +68,13 @@ static void print_table(const struct artifact *artifact, const struct signature 
     print_field("file", artifact->path);
     print_field("kind", slice_from_str(model_kind_name(artifact->kind)));
     print_field("producer", signature->producer);
-    print_field("", signature->producer_version);
+    print_field("  version", signature->producer_version);
     print_field("graph", signature->graph_name);
     print_field("domain", signature->domain);
     print_field("description", signature->description);
-    printf("%-12s %lld\n", "version", (long long)signature->model_version);
+    if (signature->model_version != 0) {
+        printf("%-12s %lld\n", "version", (long long)signature->model_version);
+    }
     print_field("ir", signature->ir_version);
     print_field("opset", signature->opsets);
     print_ports("inputs", signature->inputs, signature->input_count, width);
@@ -222,7 +224,7 @@ static int print_json(const struct artifact *artifact, const struct signature *s
         struct slice text = bytes_slice(&json.text);
         fwrite(text.ptr, 1, text.len, stdout);
     } else {
-        error_set(error, json.status, "no memory to describe the model in");
+        error_set(error, ERR_NO_MEMORY, "no memory to describe the model in");
     }
     bytes_done(&json.text);
     return json.status;

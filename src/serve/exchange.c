@@ -312,11 +312,22 @@ static void inference_finished(struct inference *inference)
                      bytes_slice(inference->reply));
 }
 
-static struct slice first_field(const struct exchange *exchange, struct slice name,
-                                struct slice other)
+static struct slice content_type(const struct exchange *exchange)
 {
-    struct slice value = http_request_field(&exchange->request, name);
-    return value.len > 0 ? value : http_request_field(&exchange->request, other);
+    struct slice own = http_request_field(&exchange->request, SLICE("Content-Type"));
+    return own.len > 0
+               ? own
+               : http_request_field(&exchange->request, SLICE("X-Amzn-SageMaker-Content-Type"));
+}
+
+/* Most clients send the wildcard unasked: it wishes for nothing, and SageMaker's field counts. */
+static struct slice accept_wish(const struct exchange *exchange)
+{
+    struct slice own = http_request_field(&exchange->request, SLICE("Accept"));
+    struct slice platform =
+        http_request_field(&exchange->request, SLICE("X-Amzn-SageMaker-Accept"));
+    bool wishes = own.len > 0 && !slice_eq(own, SLICE("*/*"));
+    return wishes || platform.len == 0 ? own : platform;
 }
 
 void exchange_on_slot(struct exchange *exchange)
@@ -326,9 +337,8 @@ void exchange_on_slot(struct exchange *exchange)
     struct inference *inference = &exchange->inference;
     *inference = (struct inference){
         .arena = &exchange->arena,
-        .content_type =
-            first_field(exchange, SLICE("Content-Type"), SLICE("X-Amzn-SageMaker-Content-Type")),
-        .accept = first_field(exchange, SLICE("Accept"), SLICE("X-Amzn-SageMaker-Accept")),
+        .content_type = content_type(exchange),
+        .accept = accept_wish(exchange),
         .body = bytes_slice(&exchange->body),
         .reply = &io->reply,
         .metrics = io->metrics,

@@ -33,7 +33,7 @@ struct signature {
     size_t output_count;
     /* For inspect; empty where the file does not say. */
     struct slice producer, producer_version, domain, graph_name, description;
-    int64_t model_version;
+    int64_t model_version;   /* 0 where the file does not say */
     struct slice opsets;     /* "ai.onnx 17, ai.onnx.ml 3" */
     struct slice ir_version; /* "8" */
     struct {

@@ -102,6 +102,7 @@ def test_accept(server, accept, wanted):
 def test_sagemaker_accept_stands_in(server):
     field = {"X_Amzn_SageMaker_Accept": CSV}
     assert answer_type(server.invoke(ROWS, JSON, None, **field)) == CSV
+    assert answer_type(server.invoke(ROWS, JSON, "*/*", **field)) == CSV  # what most clients send unasked
     assert answer_type(server.invoke(ROWS, JSON, JSON, **field)) == JSON
 
 
