@@ -1,0 +1,49 @@
+/*
+ * gzip bodies of any bytes: decoded in one piece and byte by byte they give the same verdict, and
+ * where it is good the same bytes, never more than the maximum.
+ */
+#include "base/check.h"
+#include "serve/gunzip.h"
+
+#include <stdint.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define DECODED_MAX_BYTES ((size_t)64 * 1024)
+
+static int decode(struct slice input, size_t piece_bytes, struct bytes *out)
+{
+    struct error error;
+    struct gunzip *gunzip = gunzip_new();
+    CHECK(gunzip != NULL);
+    int status = ERR_OK;
+    while (status == ERR_OK && input.len > 0) {
+        struct slice piece = slice_head(input, piece_bytes);
+        input = slice_tail(input, piece.len);
+        status = gunzip_feed(gunzip, piece, out, &error);
+    }
+    if (status == ERR_OK) {
+        status = gunzip_finish(gunzip, &error);
+    }
+    gunzip_free(gunzip);
+    CHECK(bytes_len(out) <= DECODED_MAX_BYTES);
+    return status;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const size_t piece_sizes[] = {1, 7, 20};
+    struct slice input = slice_make(size == 0 ? (const void *)"" : data, size);
+    struct bytes whole;
+    bytes_init(&whole, DECODED_MAX_BYTES);
+    int verdict = decode(input, size + 1, &whole);
+    for (size_t i = 0; i < sizeof(piece_sizes) / sizeof(piece_sizes[0]); i++) {
+        struct bytes pieces;
+        bytes_init(&pieces, DECODED_MAX_BYTES);
+        CHECK(decode(input, piece_sizes[i], &pieces) == verdict);
+        CHECK(verdict != ERR_OK || slice_eq(bytes_slice(&whole), bytes_slice(&pieces)));
+        bytes_done(&pieces);
+    }
+    bytes_done(&whole);
+    return 0;
+}
