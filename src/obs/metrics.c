@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -392,11 +393,17 @@ static void print_bound(const struct definition *definition, unsigned bucket, ch
         return;
     }
     double bound = scale(definition, definition->buckets->bounds[bucket]);
-    snprintf(text, BOUND_TEXT_MAX, bound == (double)(uint64_t)bound ? "%.1f" : "%.9g", bound);
+    int len = snprintf(text, BOUND_TEXT_MAX, "%.9g", bound);
+    CHECK(len > 0 && len + 3 <= BOUND_TEXT_MAX);
+    /* As Python writes floats: a dashboard may name le="30.0". */
+    if (strcspn(text, ".e") == (size_t)len) {
+        memcpy(text + len, ".0", 3);
+    }
 }
 
+/* *ret_count is what the last bucket says: a scrape amid observations still adds up. */
 static int put_histogram(const struct metrics *metrics, enum metric metric, unsigned series,
-                         struct bytes *out)
+                         uint64_t *ret_count, struct bytes *out)
 {
     const struct definition *definition = &definitions[metric];
     unsigned first = series * cells_per_series(definition);
@@ -408,6 +415,7 @@ static int put_histogram(const struct metrics *metrics, enum metric metric, unsi
         running += total(metrics, metric, first + i);
         status = put_sample(definition, "_bucket", series, bound, (double)running, out);
     }
+    *ret_count = running;
     return status;
 }
 
@@ -424,8 +432,8 @@ static int put_series(const struct metrics *metrics, enum metric metric, unsigne
     if (definition->kind == COUNTER || definition->kind == GAUGE) {
         return put_sample(definition, "", series, NULL, scale(definition, count), out);
     }
-    int status =
-        definition->kind == HISTOGRAM ? put_histogram(metrics, metric, series, out) : ERR_OK;
+    int status = definition->kind == HISTOGRAM ? put_histogram(metrics, metric, series, &count, out)
+                                               : ERR_OK;
     if (status == ERR_OK) {
         double sum = scale(definition, total(metrics, metric, last - 1));
         status = put_sample(definition, "_sum", series, NULL, sum, out);
