@@ -270,6 +270,25 @@ static int run_warmup_sample(const struct deployment *deployment, struct arena *
     return ERR_OK;
 }
 
+/* Strangers share a run only where the trial has shown that their rows do not meet. */
+static void try_rows(struct deployment *deployment, const struct deployment_query *query,
+                     struct arena *scratch)
+{
+    enum probe_result result = probe_rows(&deployment->target, deployment->signature, scratch);
+    if (!deployment->target.batchable || result == PROBE_INDEPENDENT) {
+        return;
+    }
+    deployment->target.batchable = false;
+    if (query->report != NULL) {
+        query->report(query->report_user,
+                      result == PROBE_DEPENDENT
+                          ? "two rows answer otherwise together than alone: requests will not "
+                            "share a run"
+                          : "it does not run on made-up inputs, so whether rows are independent is "
+                            "not known: requests will not share a run");
+    }
+}
+
 static int warm_up(struct deployment *deployment, const struct deployment_query *query,
                    struct error *error)
 {
@@ -279,16 +298,8 @@ static int warm_up(struct deployment *deployment, const struct deployment_query 
     if (deployment->manifest.warmup.given) {
         status = run_warmup_sample(deployment, &scratch, error);
     }
-    bool shared = deployment->target.batchable;
-    if (status == ERR_OK &&
-        probe_rows(&deployment->target, deployment->signature, &scratch) == PROBE_DEPENDENT &&
-        shared) {
-        deployment->target.batchable = false;
-        if (query->report != NULL) {
-            query->report(query->report_user,
-                          "two rows answer otherwise together than alone: requests will not share "
-                          "a run");
-        }
+    if (status == ERR_OK) {
+        try_rows(deployment, query, &scratch);
     }
     arena_done(&scratch);
     return status;
