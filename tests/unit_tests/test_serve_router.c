@@ -1,0 +1,78 @@
+/* Which path and method lead where. */
+#include "serve/router.h"
+#include "unit_tests/testing.h"
+
+static struct settings some_settings(bool prometheus, bool swagger)
+{
+    return (struct settings){.prometheus_enabled = prometheus,
+                             .prometheus_path = SLICE("/m"),
+                             .swagger_enabled = swagger};
+}
+
+static void paths_are_compared_as_they_came(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        enum metric_handler on, off; /* with metrics and page switched on, and off */
+    } cases[] = {
+        {"/invocations", HANDLER_INVOCATIONS, HANDLER_INVOCATIONS},
+        {"/ping", HANDLER_PING, HANDLER_PING},
+        {"/live", HANDLER_LIVE, HANDLER_LIVE},
+        {"/healthz", HANDLER_HEALTHZ, HANDLER_HEALTHZ},
+        {"/ready", HANDLER_READY, HANDLER_READY},
+        {"/readyz", HANDLER_READYZ, HANDLER_READYZ},
+        {"/m", HANDLER_METRICS, HANDLER_NONE},
+        {"/metrics", HANDLER_NONE, HANDLER_NONE},
+        {"/openapi.yaml", HANDLER_OPENAPI, HANDLER_NONE},
+        {"/docs", HANDLER_DOCS, HANDLER_NONE},
+        {"/docs/", HANDLER_DOCS, HANDLER_NONE},
+        {"/docs/x", HANDLER_DOCS, HANDLER_NONE},
+        {"/docsx", HANDLER_NONE, HANDLER_NONE},
+        {"/", HANDLER_NONE, HANDLER_NONE},
+        {"", HANDLER_NONE, HANDLER_NONE},
+        {"*", HANDLER_NONE, HANDLER_NONE},
+        {"/live/", HANDLER_NONE, HANDLER_NONE},
+        {"/Live", HANDLER_NONE, HANDLER_NONE},
+        {"/%6cive", HANDLER_NONE, HANDLER_NONE},
+        {"//live", HANDLER_NONE, HANDLER_NONE},
+    };
+    struct settings on = some_settings(true, true);
+    struct settings off = some_settings(false, false);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct slice path = slice_from_str(cases[i].path);
+        assert_int_equal(router_find(&on, path).handler, cases[i].on);
+        assert_int_equal(router_find(&off, path).handler, cases[i].off);
+    }
+}
+
+static void methods_fit_or_are_told_which_do(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *method, *allow;
+        bool allowed;
+    } cases[] = {
+        {"/live", "GET", "GET, HEAD", true},       {"/live", "HEAD", "GET, HEAD", true},
+        {"/live", "POST", "GET, HEAD", false},     {"/live", "get", "GET, HEAD", false},
+        {"/live", "OPTIONS", "GET, HEAD", false},  {"/invocations", "POST", "POST", true},
+        {"/invocations", "GET", "POST", false},    {"/invocations", "HEAD", "POST", false},
+        {"/invocations", "DELETE", "POST", false},
+    };
+    struct settings settings = some_settings(true, true);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct route route = router_find(&settings, slice_from_str(cases[i].path));
+        enum metric_method method = router_method(slice_from_str(cases[i].method));
+        assert_int_equal(router_allows(route, method), cases[i].allowed);
+        assert_true(slice_eq(router_allow_field(route), slice_from_str(cases[i].allow)));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(paths_are_compared_as_they_came),
+        cmocka_unit_test(methods_fit_or_are_told_which_do),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
