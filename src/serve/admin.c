@@ -19,6 +19,12 @@ static bool is_ready(const struct server_shared *shared)
     return atomic_load(&shared->ready) && !atomic_load(&shared->draining);
 }
 
+static void answer_failed(struct exchange *exchange, const struct error *error)
+{
+    log_error("%.*s: %s", SLICE_FMT(exchange->request.path), error->text);
+    exchange_respond_error(exchange, 500, SLICE("internal_server_error"));
+}
+
 static void answer_metrics(struct exchange *exchange)
 {
     struct server_shared *shared = exchange->io->shared;
@@ -29,17 +35,13 @@ static void answer_metrics(struct exchange *exchange)
     metrics_set(shared->metrics, METRIC_CONNECTIONS, atomic_load(&shared->connections));
     bytes_reset(reply, reply->capacity);
     if (metrics_write(shared->metrics, reply) != ERR_OK) {
-        exchange_respond_error(exchange, 500, SLICE("internal_server_error"));
+        struct error error;
+        error_set(&error, ERR_NO_MEMORY, "no memory for the metrics");
+        answer_failed(exchange, &error);
         return;
     }
     exchange_respond(exchange, 200, SLICE("text/plain; version=0.0.4; charset=utf-8"),
                      bytes_slice(reply));
-}
-
-static void answer_failed(struct exchange *exchange, const struct error *error)
-{
-    log_error("%.*s: %s", SLICE_FMT(exchange->request.path), error->text);
-    exchange_respond_error(exchange, 500, SLICE("internal_server_error"));
 }
 
 static void answer_openapi(struct exchange *exchange)
@@ -70,6 +72,16 @@ static void answer_openapi(struct exchange *exchange)
     exchange_respond(exchange, 200, SLICE("application/yaml"), bytes_slice(reply));
 }
 
+/* A weight of zero: "q=0", with at most three zeros behind a point (RFC 9110 section 12.4.2). */
+static bool is_refusal(struct slice weight)
+{
+    if (!slice_eq_nocase(slice_head(weight, 2), SLICE("q="))) {
+        return false;
+    }
+    struct slice value = slice_tail(weight, 2);
+    return value.len > 0 && slice_starts_with(SLICE("0.000"), value);
+}
+
 /* Whether gzip stands in Accept-Encoding and is not refused there (RFC 9110 section 12.5.3). */
 static bool accepts_gzip(const struct exchange *exchange)
 {
@@ -78,8 +90,7 @@ static bool accepts_gzip(const struct exchange *exchange)
         struct slice parameters = slice_cut(&rest, ',');
         struct slice coding = slice_trim(slice_cut(&parameters, ';'));
         if (slice_eq_nocase(coding, SLICE("gzip"))) {
-            struct slice weight = slice_trim(parameters);
-            return !slice_eq(weight, SLICE("q=0")) && !slice_starts_with(weight, SLICE("q=0.0"));
+            return !is_refusal(slice_trim(parameters));
         }
     }
     return false;

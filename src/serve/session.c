@@ -205,6 +205,7 @@ static bool begin_request(struct session *session)
 {
     session->exchange = exchange_new(session->io);
     if (session->exchange == NULL) {
+        log_error("no memory for a request");
         session->ended = true;
         conn_close(session->conn);
         return false;

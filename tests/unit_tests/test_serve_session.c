@@ -224,6 +224,50 @@ static void a_failing_model_tells_nothing_of_itself(void **state)
     finish(test);
 }
 
+static void a_page_is_compressed_for_who_wants_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *accepts;
+        bool compressed;
+    } cases[] = {
+        {"gzip", true},         {"br, GZIP;q=0.001", true},
+        {"gzip;q=0.05", true},  {"gzip; q=1", true},
+        {"gzip;q=0", false},    {"gzip;Q=0.000", false},
+        {"gzip; q=0.0", false}, {"br", false},
+        {"identity", false},
+    };
+    static const char *const settings[] = {"SWAGGER_ENABLED", "true", NULL};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct test *test = begin(FIXTURE_ECHO, settings);
+        say(test, "HEAD /docs/swagger-ui.css HTTP/1.1\r\n" HOST "Accept-Encoding: ");
+        say(test, cases[i].accepts);
+        say(test, "\r\n\r\n");
+        hear(test);
+        assert_says(test, "Vary: Accept-Encoding\r\n");
+        assert_int_equal(count_of(test, "Content-Encoding: gzip\r\n"), cases[i].compressed);
+        finish(test);
+    }
+}
+
+static void an_answer_that_is_too_large_is_500(void **state)
+{
+    (void)state;
+    struct test *test = begin(FIXTURE_ECHO, NULL);
+    test->fixture.io->reply.max = 256;
+    say(test, "POST /invocations HTTP/1.1\r\n" HOST
+              "Content-Type: text/csv\r\nContent-Length: 300\r\n\r\n");
+    for (int i = 0; i < 75; i++) {
+        say(test, "1,2\n");
+    }
+    say(test, LIVE);
+    hear(test);
+    assert_says(test, "HTTP/1.1 500 ");
+    assert_says(test, "{\"error\":\"internal_server_error\"}");
+    assert_int_equal(count_of(test, "HTTP/1.1 200 OK"), 1);
+    finish(test);
+}
+
 static void compressed_bytes_are_bounded_too(void **state)
 {
     (void)state;
@@ -641,6 +685,8 @@ int main(void)
         cmocka_unit_test(head_gets_no_body),
         cmocka_unit_test(not_ready_is_503_and_the_connection_stays),
         cmocka_unit_test(a_failing_model_tells_nothing_of_itself),
+        cmocka_unit_test(an_answer_that_is_too_large_is_500),
+        cmocka_unit_test(a_page_is_compressed_for_who_wants_it),
         cmocka_unit_test(compressed_bytes_are_bounded_too),
         cmocka_unit_test(a_slow_head_is_408),
         cmocka_unit_test(a_slow_body_is_408),
