@@ -98,15 +98,15 @@ static int step(struct gunzip *gunzip, struct bytes *out, struct error *error)
     unsigned before_in = stream->avail_in;
     int result = inflate(stream, Z_NO_FLUSH);
     gunzip->consumed_bytes += before_in - stream->avail_in;
+    /* First: what is wrong behind that byte may or may not have come yet. */
+    if (room == 0 && stream->avail_out == 0) {
+        return too_large(out, error);
+    }
     int status = check(gunzip, result, error);
-    if (status != ERR_OK) {
-        return status;
+    if (status == ERR_OK && room > 0) {
+        bytes_commit(out, room - stream->avail_out);
     }
-    if (room == 0) {
-        return stream->avail_out == 0 ? too_large(out, error) : ERR_OK;
-    }
-    bytes_commit(out, room - stream->avail_out);
-    return ERR_OK;
+    return status;
 }
 
 int gunzip_feed(struct gunzip *gunzip, struct slice piece, struct bytes *out, struct error *error)
