@@ -382,7 +382,7 @@ static int fill_table(struct table *table, struct error *error)
 {
     uint64_t rows = 0;
     size_t cells = 0;
-    bool header;
+    bool header = false;
     int status = open_table(table, &header, error);
     if (status == ERR_OK && header) {
         status = csv_reader_end_row(&table->reader, &cells, error);

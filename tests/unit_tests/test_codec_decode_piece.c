@@ -6,6 +6,18 @@
 #include "unit_tests/testing.h"
 
 #define ARENA_MAX ((size_t)1 << 24)
+#define SKIP                                                                                       \
+    {                                                                                              \
+        .skipped_rows = 1                                                                          \
+    }
+#define FAR                                                                                        \
+    {                                                                                              \
+        .rows = 1000, .lines = 2000, .bytes = INT64_C(1) << 40, .skipped_rows = 1                  \
+    }
+#define NEAR                                                                                       \
+    {                                                                                              \
+        .rows = -1, .lines = -1, .bytes = -2                                                       \
+    }
 
 struct piece_case {
     enum media media;
@@ -61,19 +73,18 @@ static void check_cases(const struct piece_case *cases, size_t count)
 static void leaves_rows_out(void **state)
 {
     (void)state;
-    static const struct codec_origin skip = {.skipped_rows = 1};
     static const struct piece_case cases[] = {
-        {MEDIA_CSV, "x float32 N 2", SLICE("1,2\n3,4\n5,6\n"), skip, "x float32[2,2] 3 4 5 6"},
-        {MEDIA_JSON, "x float32 N 2", SLICE("[[1,2],[3,4]]"), skip, "x float32[1,2] 3 4"},
-        {MEDIA_JSONL, "x int8 N", SLICE("1\n2\n3\n"), skip, "x int8[2] 2 3"},
+        {MEDIA_CSV, "x float32 N 2", SLICE("1,2\n3,4\n5,6\n"), SKIP, "x float32[2,2] 3 4 5 6"},
+        {MEDIA_JSON, "x float32 N 2", SLICE("[[1,2],[3,4]]"), SKIP, "x float32[1,2] 3 4"},
+        {MEDIA_JSONL, "x int8 N", SLICE("1\n2\n3\n"), SKIP, "x int8[2] 2 3"},
         {MEDIA_JSON, "s string N 1; b bool N 1",
-         SLICE("[{\"s\":\"a\",\"b\":true},{\"s\":\"c\",\"b\":false}]"), skip,
+         SLICE("[{\"s\":\"a\",\"b\":true},{\"s\":\"c\",\"b\":false}]"), SKIP,
          "s string[1,1] 'c'; b bool[1,1] 0"},
         /* The rest is what must suit the model: a fixed batch, a single value. */
-        {MEDIA_CSV, "x float32 2 1", SLICE("1\n2\n3\n"), skip, "x float32[2,1] 2 3"},
-        {MEDIA_CSV, "x float32 2 1", SLICE("1\n2\n"), skip,
+        {MEDIA_CSV, "x float32 2 1", SLICE("1\n2\n3\n"), SKIP, "x float32[2,1] 2 3"},
+        {MEDIA_CSV, "x float32 2 1", SLICE("1\n2\n"), SKIP,
          "! input \"x\" takes exactly 2 rows a request, got 1"},
-        {MEDIA_JSON, "t float32", SLICE("[{\"t\":1},{\"t\":2}]"), skip, "t float32[] 2"},
+        {MEDIA_JSON, "t float32", SLICE("[{\"t\":1},{\"t\":2}]"), SKIP, "t float32[] 2"},
     };
     CHECK_CASES(cases);
 }
@@ -81,29 +92,26 @@ static void leaves_rows_out(void **state)
 static void names_places_in_the_whole(void **state)
 {
     (void)state;
-    static const struct codec_origin far = {
-        .rows = 1000, .lines = 2000, .bytes = INT64_C(1) << 40, .skipped_rows = 1};
-    static const struct codec_origin near = {.rows = -1, .lines = -1, .bytes = -2};
     static const struct piece_case cases[] = {
-        {MEDIA_CSV, "x float32 N 2", SLICE("1,2\n\n3,x\n"), far,
+        {MEDIA_CSV, "x float32 N 2", SLICE("1,2\n\n3,x\n"), FAR,
          "! line 2003, row 1001, column 1: \"x\" is not a number (input \"x\", float32)"},
-        {MEDIA_CSV, "x float32 N 2", SLICE("1,2\n3\n"), far,
+        {MEDIA_CSV, "x float32 N 2", SLICE("1,2\n3\n"), FAR,
          "! line 2002, row 1001: 1 cell where the first line has 2"},
-        {MEDIA_CSV, "x float32 N 2", SLICE("1,2\n\"3\n"), far,
+        {MEDIA_CSV, "x float32 N 2", SLICE("1,2\n\"3\n"), FAR,
          "! line 2002: a quote is not closed"},
-        {MEDIA_CSV, "x float32 N 2", SLICE("1,2\n\xff"), far,
+        {MEDIA_CSV, "x float32 N 2", SLICE("1,2\n\xff"), FAR,
          "! invalid UTF-8 at byte 1099511627780"},
-        {MEDIA_CSV, "x float32 N 2", SLICE("1,2\n3,\xff"), near, "! invalid UTF-8 at byte 4"},
-        {MEDIA_JSON, "x float32 N 2", SLICE("[[1,2],[3]]"), far,
+        {MEDIA_CSV, "x float32 N 2", SLICE("1,2\n3,\xff"), NEAR, "! invalid UTF-8 at byte 4"},
+        {MEDIA_JSON, "x float32 N 2", SLICE("[[1,2],[3]]"), FAR,
          "! row 1001: 1 value where the first row has 2 (input \"x\")"},
-        {MEDIA_JSON, "x float32 N 2", SLICE("[[1,2],[3,]]"), far,
+        {MEDIA_JSON, "x float32 N 2", SLICE("[[1,2],[3,]]"), FAR,
          "! invalid JSON at byte 1099511627785: trailing comma is not allowed"},
-        {MEDIA_JSON, "a float32 N 1; b float32 N 1", SLICE("[{\"a\":1,\"b\":2},{\"a\":3}]"), far,
+        {MEDIA_JSON, "a float32 N 1; b float32 N 1", SLICE("[{\"a\":1,\"b\":2},{\"a\":3}]"), FAR,
          "! row 1001: the record has no value for input \"b\""},
-        {MEDIA_JSONL, "x float32 N 2", SLICE("[1,2]\n\n[3,]\n"), far,
+        {MEDIA_JSONL, "x float32 N 2", SLICE("[1,2]\n\n[3,]\n"), FAR,
          "! line 2003, row 1001: invalid JSON at byte 1099511627785: trailing comma is not "
          "allowed"},
-        {MEDIA_JSONL, "x float32 N 2", SLICE("[1,2]\n7\n"), near,
+        {MEDIA_JSONL, "x float32 N 2", SLICE("[1,2]\n7\n"), NEAR,
          "! line 1, row 0: a number where the first row has an array of 2 (input \"x\")"},
     };
     CHECK_CASES(cases);
