@@ -94,7 +94,10 @@ int join_init(struct join *join, const struct codec_options *options,
         return status;
     }
     join->members = mem_zalloc(join->member_count, sizeof(join->members[0]));
-    status = join->members == NULL ? no_memory(error) : ERR_OK;
+    if (join->members == NULL) {
+        codec_plan_free(all);
+        return no_memory(error);
+    }
     for (size_t i = 0; status == ERR_OK && i < join->member_count; i++) {
         status = init_member(join, i, options, all, error);
     }

@@ -84,7 +84,7 @@ uint64_t prediction_consumed_bytes(const struct prediction *prediction)
 static int name_rows(const struct prediction *prediction, int64_t rows, struct error *error)
 {
     if (prediction->rows == 0) {
-        return error->code;
+        return (int)error->code;
     }
     return error_prefix(error, "rows %" PRIu64 " to %" PRIu64, prediction->rows,
                         prediction->rows + (uint64_t)rows - 1);

@@ -87,23 +87,23 @@ static size_t print_bar(double share, unsigned cells, char *text)
     return len;
 }
 
-size_t progress_format(const struct progress_state *given, unsigned columns,
+size_t progress_format(const struct progress_state *state, unsigned columns,
                        char line[PROGRESS_LINE_MAX])
 {
-    struct progress_state state = *given;
+    struct progress_state shown = *state;
     char numbers[PROGRESS_LINE_MAX];
     size_t len = 0;
-    if (state.total_bytes > 0 && state.done_bytes > state.total_bytes) {
-        state.total_bytes = state.done_bytes; /* the file grew */
+    if (shown.total_bytes > 0 && shown.done_bytes > shown.total_bytes) {
+        shown.total_bytes = shown.done_bytes; /* the file grew */
     }
     double share =
-        state.total_bytes == 0 ? 0 : (double)state.done_bytes / (double)state.total_bytes;
+        shown.total_bytes == 0 ? 0 : (double)shown.done_bytes / (double)shown.total_bytes;
     size_t room = columns < COLUMNS_MIN ? COLUMNS_MIN : columns;
     room = room > PROGRESS_LINE_MAX - 1 ? PROGRESS_LINE_MAX - 1 : room;
-    size_t numbers_len = print_numbers(&state, share, numbers, sizeof(numbers));
+    size_t numbers_len = print_numbers(&shown, share, numbers, sizeof(numbers));
     numbers_len = numbers_len > room ? room : numbers_len;
     size_t spare = room - numbers_len;
-    if (state.total_bytes > 0 && spare >= 8) { /* brackets, a blank and a bar worth the name */
+    if (shown.total_bytes > 0 && spare >= 8) { /* brackets, a blank and a bar worth the name */
         size_t cells = spare - 3 > BAR_CELLS_MAX ? BAR_CELLS_MAX : spare - 3;
         len = print_bar(share, (unsigned)cells, line);
     }
