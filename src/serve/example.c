@@ -266,14 +266,11 @@ static void put_delimiter(struct yaml *text, size_t column, char delimiter)
 }
 
 /* Whether the first line has to be, or may be, a header of the manifest's names. */
-static bool wants_header(const struct example_model *model, size_t columns, enum dtype dtype)
+static bool wants_header(const struct example_model *model, size_t columns)
 {
     const struct codec_options *options = model->options;
-    if (options->csv_has_header != CSV_HEADER_AUTO) {
-        return options->csv_has_header == CSV_HEADER_TRUE;
-    }
-    /* Cells that are no numbers would be taken for a header themselves. */
-    return dtype == DTYPE_STRING || dtype == DTYPE_BOOL || options->feature_name_count == columns;
+    return options->csv_has_header == CSV_HEADER_TRUE ||
+           (options->csv_has_header == CSV_HEADER_AUTO && options->feature_name_count == columns);
 }
 
 static void put_header(const struct example_model *model, size_t columns, struct yaml *text)
@@ -297,7 +294,7 @@ static int put_csv(const struct example_model *model, struct yaml *text)
     if (input == NULL || example_columns(model, input) == 0 || !shape_input(model, input, &shape)) {
         return ERR_NOT_FOUND;
     }
-    if (wants_header(model, shape.dims[1], input->dtype)) {
+    if (wants_header(model, shape.dims[1])) {
         put_header(model, shape.dims[1], text);
     }
     const char *cell = input->dtype == DTYPE_STRING ? "a" : element_text(input->dtype);

@@ -341,6 +341,18 @@ def test_half_closed_client_gets_all_its_pipelined_answers(server):
         assert connection.is_closed()
 
 
+@pytest.mark.fake_backend
+def test_half_closed_client_gets_what_it_asked_before_the_first_answer(slow_server):
+    """The end of the client's bytes is known long before the last of its requests is begun."""
+    server = slow_server(delay_ms=100)
+    with server.connect() as connection:
+        connection.send(post_bytes("[[1,2]]") * 5 + post_bytes("[[1,2]]")[:-1])
+        connection.finish()
+        for _ in range(5):
+            assert connection.read_response().json() == ANSWER
+        assert connection.is_closed()
+
+
 def test_unfinished_request_gets_no_answer(server):
     with server.connect() as connection:
         connection.send(post_bytes("[[1,2]]")[:-3])

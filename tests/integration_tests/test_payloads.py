@@ -63,6 +63,14 @@ def test_csv_forms(server, body):
     assert server.invoke(body, CSV).json() == [[6.0], [15.0]]
 
 
+def test_words_are_no_header_where_they_are_values(servers):
+    """Of a model that takes strings the first row would be lost; CSV_HAS_HEADER=true says otherwise."""
+    body = "name,city\nAda,London\n"
+    assert servers("identity_string").invoke(body, CSV).json() == [["name", "city"], ["Ada", "London"]]
+    told = servers("identity_string", env={"CSV_HAS_HEADER": "true"})
+    assert told.invoke(body, CSV).json() == [["Ada", "London"]]
+
+
 @pytest.mark.parametrize("array", [
     numpy.array([[1, 2, 3], [4, 5, 6]], dtype="<f4"),
     numpy.array([[1, 2, 3], [4, 5, 6]], dtype=">f4"),
