@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""budget.py [--write]: instructions a request, counted by callgrind, against tests/bench/budget.json.
+
+onnxd runs under valgrind with one loop thread and answers a fixed number of requests of one client
+on one connection. Each scenario is one run; what it counted more than a run with the fewest requests
+is the cost of its further ones, so that start-up, warm-up and stop cancel out. Instructions of
+the runtime's library are left out: they depend on its release and on the processor, not on us.
+Fails when a scenario costs more than its budget and 5 %; --write makes what was counted the budget.
+"""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+from processes import NotUsable, Process, clean_environment, free_port, stop_all
+from resources import read_answer
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUDGET = pathlib.Path(__file__).resolve().parent / "budget.json"
+MODEL = ROOT / "examples/models/iris_logistic_regression"
+TOLERANCE = 1.05
+FEW, MANY = 20, 420
+TIME_LIMIT_S = 118
+READY_TIMEOUT_S = 60
+NOT_OURS = re.compile(r"/(libonnxruntime|libstdc\+\+|ld-linux|libm\.|libgcc_s)")
+
+FLOWER = "5.1,3.5,1.4,0.2"
+ROWS_100 = "[" + ",".join(f"[5.{i % 10},3.5,1.{i % 7},0.2]" for i in range(100)) + "]"
+SCENARIOS = {
+    "json_row": ("application/json", f'{{"instances":[[{FLOWER}]]}}'),
+    "csv_row": ("text/csv", FLOWER + "\n"),
+    "json_100_rows": ("application/json", ROWS_100),
+}
+
+
+def count_instructions(counts_file):
+    """Self cost of everything that is not the runtime's, from a callgrind output file."""
+    objects, total, counted, skip = {}, 0, True, False
+    for line in counts_file.read_text().splitlines():
+        if line.startswith("ob="):
+            number, _, name = line[3:].partition(" ")
+            if name:
+                objects[number] = name
+            counted = NOT_OURS.search(objects[number]) is None
+        elif line.startswith("cob="):  # defines a name too
+            number, _, name = line[4:].partition(" ")
+            if name:
+                objects[number] = name
+        elif line.startswith("calls="):
+            skip = True  # the next line is what the callee cost
+        elif line[:1].isdigit() or line[:1] in "+-*":
+            if counted and not skip:
+                total += int(line.split()[1])
+            skip = False
+    return total
+
+
+def request_of(content_type, body):
+    return (f"POST /invocations HTTP/1.1\r\nHost: bench\r\nContent-Type: {content_type}\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n{body}").encode()
+
+
+def wait_until_ready(process, port):
+    request = b"GET /ready HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while time.monotonic() < deadline and process.is_alive():
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=READY_TIMEOUT_S) as connection:
+                connection.sendall(request)
+                if b" 200 " in read_answer(connection):
+                    return
+        except OSError:
+            pass
+        time.sleep(0.5)
+    raise NotUsable(f"onnxd under valgrind did not get ready: {process.last_words()}")
+
+
+def run(name, counts, scratch):
+    """Instructions of one life of the server that answers counts[scenario] requests of each."""
+    port = free_port()
+    file = pathlib.Path(scratch) / f"{name}.callgrind"
+    # The polls for readiness differ between two runs, so the service is asked rarely and cheaply;
+    # what is left of them drowns in the number of requests.
+    environment = clean_environment(
+        scratch, HOST="127.0.0.1", PORT=str(port), GRPC_PORT="0", IO_THREADS="1",
+        ONNX_INTRA_OP_THREADS="1", OTEL_ENABLED="false", SM_MODEL_DIR=str(MODEL),
+        REQUEST_TIMEOUT_S="0", KEEPALIVE_TIMEOUT_S="600",
+    )
+    command = [shutil.which("valgrind"), "--tool=callgrind", f"--callgrind-out-file={file}",
+               ROOT / "build/onnxd", "serve"]
+    with Process(command, environment, scratch, name) as process:
+        wait_until_ready(process, port)
+        with socket.create_connection(("127.0.0.1", port), timeout=READY_TIMEOUT_S) as connection:
+            for scenario, count in counts.items():
+                request = request_of(*SCENARIOS[scenario])
+                for _ in range(count):
+                    connection.sendall(request)
+                    if b" 200 " not in read_answer(connection):
+                        raise NotUsable(f"{scenario} was refused")
+        process.child.send_signal(signal.SIGTERM)
+        process.child.wait(READY_TIMEOUT_S)
+    return count_instructions(file)
+
+
+def measure():
+    """{scenario: instructions a request}"""
+    few = {scenario: FEW for scenario in SCENARIOS}
+    plans = {"few": few, **{scenario: {**few, scenario: MANY} for scenario in SCENARIOS}}
+    with tempfile.TemporaryDirectory(prefix="onnxd-budget-") as scratch:
+        with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            totals = dict(zip(plans, pool.map(lambda name: run(name, plans[name], scratch), plans)))
+    return {name: round((totals[name] - totals["few"]) / (MANY - FEW)) for name in SCENARIOS}
+
+
+def compare(counted, budget):
+    """Prints a line a scenario; how many are past their budget."""
+    failed = 0
+    for scenario, instructions in counted.items():
+        allowed = budget.get(scenario)
+        if allowed is None:
+            failed += 1
+            print(f"{scenario:14} {instructions:>9} instructions a request, no budget: run budget.py --write")
+            continue
+        is_over = instructions > allowed * TOLERANCE
+        failed += is_over
+        print(f"{scenario:14} {instructions:>9} instructions a request, budget {allowed} "
+              f"({instructions / allowed - 1:+.1%}) {'TOO MANY' if is_over else 'ok'}")
+    return failed
+
+
+def stop_in_time(*_):
+    stop_all()
+    sys.stderr.write(f"budget: error: stopped, it took longer than {TIME_LIMIT_S} s\n")
+    os._exit(1)  # the pool's threads would be waited for
+
+
+def main():
+    if sys.argv[1:] not in ([], ["--write"]):
+        sys.exit(__doc__)
+    if shutil.which("valgrind") is None:
+        sys.exit("budget: error: valgrind is not installed (scripts/setup budget)")
+    signal.signal(signal.SIGALRM, stop_in_time)
+    signal.alarm(TIME_LIMIT_S)
+    counted = measure()
+    if sys.argv[1:] == ["--write"]:
+        BUDGET.write_text(json.dumps(counted, indent=1) + "\n")
+    failed = compare(counted, json.loads(BUDGET.read_text()) if BUDGET.exists() else {})
+    print(f"{len(counted) - failed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""How each server of the comparison is started, and what is sent to it.
+
+All serve with one process or one I/O thread, on loopback, over HTTP/1.1 with keep-alive. A server
+that is not installed raises NotUsable with what is missing.
+"""
+
+import json
+import pathlib
+import shutil
+import sys
+
+from processes import NotUsable, Process, Server, clean_environment, free_port
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PEERS = pathlib.Path(__file__).resolve().parent / "peers"
+PREDICT = "/invocations"
+ROW = [5.1, 3.5, 1.4, 0.2]
+SMALL_BODY = json.dumps({"instances": [ROW]}, separators=(",", ":"))
+
+NGINX_CONFIGURATION = """
+user {user};
+worker_processes 1;
+daemon off;
+pid {scratch}/nginx.pid;
+error_log {scratch}/nginx-error.log crit;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    keepalive_requests 1000000000;
+    default_type application/json;
+    client_body_temp_path {scratch}/nginx-body;
+    proxy_temp_path {scratch}/nginx-proxy;
+    fastcgi_temp_path {scratch}/nginx-fastcgi;
+    uwsgi_temp_path {scratch}/nginx-uwsgi;
+    scgi_temp_path {scratch}/nginx-scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{ return 200 "{answer}"; }}
+    }}
+}}
+"""
+
+MLSERVER_MODEL = {"name": "small", "implementation": "mlserver_runtime.Model"}
+
+
+def start_onnxd(scratch, model, body=SMALL_BODY, content_type="application/json", wait=True, **settings):
+    """One loop thread, metrics on, tracing off; everything else as it comes, unless `settings` say."""
+    port = free_port()
+    environment = clean_environment(
+        scratch, HOST="127.0.0.1", PORT=str(port), GRPC_PORT="0", IO_THREADS="1",
+        OTEL_ENABLED="false", SM_MODEL_DIR=str(pathlib.Path(model).parent),
+    )
+    environment.update({name: str(value) for name, value in settings.items()})
+    process = Process([ROOT / "build/onnxd", "serve"], environment, scratch, "onnxd")
+    server = Server(process, port, PREDICT, body, content_type)
+    return server.wait_until_ready() if wait else server
+
+
+def start_nginx(scratch, answer="[0]"):
+    """A constant: `return 200` with the bytes onnxd answers; one worker."""
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if program is None:
+        raise NotUsable("nginx is not installed")
+    port = free_port()
+    configuration = pathlib.Path(scratch) / "nginx.conf"
+    user = pathlib.Path(scratch).owner()
+    configuration.write_text(
+        NGINX_CONFIGURATION.format(scratch=scratch, port=port, answer=answer, user=user)
+    )
+    command = [program, "-p", scratch, "-e", f"{scratch}/nginx-error.log", "-c", configuration]
+    process = Process(command, clean_environment(scratch), scratch, "nginx")
+    return Server(process, port, PREDICT, SMALL_BODY).wait_until_ready()
+
+
+def _program(folder, name):
+    program = ROOT / folder / "bin" / name
+    if not program.exists():
+        raise NotUsable(f"{name} is not installed in {folder}/ (see scripts/setup bench)")
+    return program
+
+
+def _peer_environment(scratch, model, program):
+    environment = clean_environment(scratch, BENCH_MODEL=str(model), PYTHONPATH=str(PEERS))
+    environment["PATH"] = f"{program.parent}:{environment.get('PATH', '')}"
+    environment.update(BENTOML_DO_NOT_TRACK="True", PYTHONDONTWRITEBYTECODE="1")
+    return environment
+
+
+def start_reference(scratch, model):
+    program = _program(".venv.bench", "uvicorn")
+    port = free_port()
+    command = [program, "reference_app:app", "--host", "127.0.0.1", "--port", port, "--workers", 1,
+               "--log-level", "warning", "--no-access-log"]
+    process = Process(command, _peer_environment(scratch, model, program), scratch, "FastAPI")
+    return Server(process, port, PREDICT, SMALL_BODY).wait_until_ready()
+
+
+def start_litserve(scratch, model):
+    program = _program(".venv.bench", "python")
+    _program(".venv.bench", "litserve")
+    port = free_port()
+    command = [program, PEERS / "litserve_app.py", port]
+    process = Process(command, _peer_environment(scratch, model, program), scratch, "LitServe")
+    return Server(process, port, "/predict", SMALL_BODY).wait_until_ready()
+
+
+def start_bentoml(scratch, model):
+    program = _program(".venv.bench", "bentoml")
+    port = free_port()
+    command = [program, "serve", "bentoml_service:Model", "--host", "127.0.0.1", "--port", port,
+               "--working-dir", PEERS]
+    process = Process(command, _peer_environment(scratch, model, program), scratch, "BentoML")
+    return Server(process, port, PREDICT, SMALL_BODY).wait_until_ready()
+
+
+def start_mlserver(scratch, model):
+    program = _program(".venv.mlserver", "mlserver")
+    folder = pathlib.Path(scratch) / "mlserver"
+    folder.mkdir(exist_ok=True)
+    port = free_port()
+    settings = {"host": "127.0.0.1", "http_port": port, "grpc_port": free_port(),
+                "metrics_port": free_port(), "parallel_workers": 0, "debug": False}
+    (folder / "settings.json").write_text(json.dumps(settings))
+    (folder / "model-settings.json").write_text(json.dumps(MLSERVER_MODEL))
+    process = Process([program, "start", folder], _peer_environment(scratch, model, program),
+                      scratch, "MLServer")
+    body = {"inputs": [{"name": "x", "shape": [1, len(ROW)], "datatype": "FP32", "data": ROW}]}
+    return Server(process, port, "/v2/models/small/infer", json.dumps(body)).wait_until_ready()
+
+
+# What is measured besides onnxd and nginx; the first is the one a target speaks of.
+PEER_STARTERS = {
+    "FastAPI": start_reference,
+    "LitServe": start_litserve,
+    "BentoML": start_bentoml,
+    "MLServer": start_mlserver,
+}
+
+
+def versions():
+    """Name and version of what is installed to compare with."""
+    script = ("import importlib.metadata as m, sys\n"
+              "for name in sys.argv[1:]:\n"
+              "    try: print(name, m.version(name))\n"
+              "    except m.PackageNotFoundError: pass\n")
+    import subprocess
+
+    found = {}
+    for folder, names in ((".venv.bench", ["fastapi", "uvicorn", "litserve", "bentoml", "onnxruntime"]),
+                          (".venv.mlserver", ["mlserver"])):
+        python = ROOT / folder / "bin" / "python"
+        if python.exists():
+            done = subprocess.run([python, "-c", script, *names], capture_output=True, text=True)
+            found.update(line.split() for line in done.stdout.splitlines())
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit("run tests/bench/bench.py")
