@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 20
 PYTEST_ARGS ?=
 
 .PHONY: help run demo build test test-unit test-integration test-e2e dev clang asan tsan fuzz \
-        lint tidy format setup lock ci clean distclean
+        bench bench-quick bench-budget bench-budget-write lint tidy format setup lock ci clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9 -]*:.*## / { n = split($$1, names, " "); \
@@ -60,6 +60,24 @@ fuzz: ## fuzz every target for FUZZ_SECONDS
 	@scripts/setup ci
 	@scripts/build fuzz
 	@scripts/fuzz $(FUZZ_SECONDS)
+
+bench: ## compare with nginx and other servers (< 10 min), write docs/performance.md and docs/bench.svg
+	@scripts/setup bench
+	@python3 tests/bench/bench.py --publish
+
+bench-quick: ## the same in about a minute, fewer rounds; writes build/bench/ only
+	@scripts/setup bench
+	@python3 tests/bench/bench.py --quick
+
+bench-budget: ## count instructions a request (valgrind), fail at 5 % over tests/bench/budget.json
+	@scripts/setup budget
+	@scripts/build release program
+	@python3 tests/bench/budget.py
+
+bench-budget-write: ## make today's count the budget
+	@scripts/setup budget
+	@scripts/build release program
+	@python3 tests/bench/budget.py --write
 
 lint: ## the source checks: format, layers, banned functions, headers, text
 	@scripts/setup test

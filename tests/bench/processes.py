@@ -48,6 +48,7 @@ class Process:
                 start_new_session=True,  # its own group, so that its workers end with it
             )
         self.pid = self.child.pid
+        self.stopped = False
         running.append(self)
 
     def __enter__(self):
@@ -60,8 +61,10 @@ class Process:
         return self.child.poll() is None
 
     def stop(self):
-        if self not in running:
+        if self.stopped:
             return
+        self.stopped = True  # first of all: a signal's handler may call this again meanwhile
+        running.remove(self)
         if self.is_alive():
             self.child.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -69,7 +72,6 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)  # the group is ours: whoever is left of it
         self.child.wait()
-        running.remove(self)
 
     def last_words(self):
         lines = self.log.read_text("utf-8", "replace").strip().splitlines()
