@@ -9,6 +9,7 @@ of the runtime's library are left out: they depend on its release and on the pro
 Fails when a scenario costs more than its budget and 5 %; --write makes what was counted the budget.
 """
 
+import collections
 import json
 import pathlib
 import re
@@ -43,26 +44,24 @@ SCENARIOS = {
 
 
 def count_instructions(counts_file):
-    """Self cost of everything that is not the runtime's, from a callgrind output file."""
-    objects, total, counted, skip = {}, 0, True, False
+    """{object's file name: self cost} of everything that is not the runtime's, from callgrind's output."""
+    objects, counts, current, is_callee = {}, collections.Counter(), "", False
     for line in counts_file.read_text().splitlines():
-        if line.startswith("ob="):
-            number, _, name = line[3:].partition(" ")
-            if name:
-                objects[number] = name
-            counted = NOT_OURS.search(objects[number]) is None
-        elif line.startswith("cob="):  # defines a name too
-            number, _, name = line[4:].partition(" ")
-            if name:
-                objects[number] = name
-        elif line.startswith("calls="):
-            skip = True  # the next line is what the callee cost
+        key, _, value = line.partition("=")
+        if key in ("ob", "cob"):  # "(7) /path" the first time, then "(7)"
+            number, _, name = value.partition(" ")
+            objects.setdefault(number, name)
+            if key == "ob":
+                current = objects[number]
+        elif key == "calls":
+            is_callee = True  # the next line is what the callee cost
         elif line[:1].isdigit() or line[:1] in "+-*":
             numbers = line.split()  # position and cost; a cost of zero may be left out
-            if counted and not skip and len(numbers) > 1:
-                total += int(numbers[1])
-            skip = False
-    return total
+            if not is_callee and len(numbers) > 1:
+                counts[current] += int(numbers[1])
+            is_callee = False
+    return collections.Counter({pathlib.Path(name).name: count for name, count in counts.items()
+                                if not NOT_OURS.search(name)})
 
 
 def request_of(content_type, body):
@@ -107,7 +106,7 @@ def send_parts(port):
 
 
 def measure():
-    """{scenario: instructions a request}"""
+    """{scenario: {object: instructions a request}}"""
     with tempfile.TemporaryDirectory(prefix="onnxd-budget-") as scratch:
         port = free_port()
         file = pathlib.Path(scratch) / "counts"
@@ -128,7 +127,9 @@ def measure():
             raise NotUsable(f"callgrind did not write {len(parts)} parts: is {MARK} still what "
                             "GET /metrics calls?")
         counted = {part: count_instructions(one) for part, one in zip(parts, files)}
-    return {name: round((counted[name, MANY] - counted[name, FEW]) / (MANY - FEW)) for name in SCENARIOS}
+    return {scenario: {name: round((many - counted[scenario, FEW][name]) / (MANY - FEW))
+                       for name, many in counted[scenario, MANY].most_common()}
+            for scenario in SCENARIOS}
 
 
 def compare(counted, budget):
@@ -161,9 +162,12 @@ def main():
     signal.signal(signal.SIGALRM, stop_in_time)
     signal.alarm(TIME_LIMIT_S)
     try:
-        counted = measure()
+        parts = measure()
     except NotUsable as problem:
         sys.exit(f"budget: error: {problem}")
+    counted = {scenario: sum(counts.values()) for scenario, counts in parts.items()}
+    for scenario, counts in parts.items():
+        print(f"{scenario:14} " + ", ".join(f"{name} {count}" for name, count in counts.items() if count))
     if sys.argv[1:] == ["--write"]:
         BUDGET.write_text(json.dumps(counted, indent=1) + "\n")
     failed = compare(counted, json.loads(BUDGET.read_text()) if BUDGET.exists() else {})

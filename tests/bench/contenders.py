@@ -7,7 +7,7 @@ that is not installed raises NotUsable with what is missing.
 import json
 import pathlib
 import shutil
-import sys
+import subprocess
 
 from processes import NotUsable, Process, Server, clean_environment, free_port
 
@@ -143,8 +143,6 @@ def versions():
               "for name in sys.argv[1:]:\n"
               "    try: print(name, m.version(name))\n"
               "    except m.PackageNotFoundError: pass\n")
-    import subprocess
-
     found = {}
     for folder, names in ((".venv.bench", ["fastapi", "uvicorn", "litserve", "bentoml", "onnxruntime"]),
                           (".venv.mlserver", ["mlserver"])):
@@ -154,6 +152,3 @@ def versions():
             found.update(line.split() for line in done.stdout.splitlines())
     return found
 
-
-if __name__ == "__main__":
-    sys.exit("run tests/bench/bench.py")

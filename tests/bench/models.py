@@ -5,6 +5,7 @@
     wide   100 features, 10 outputs: the run is small beside the text around it
 """
 
+import array
 import json
 import pathlib
 import random
@@ -76,8 +77,7 @@ def large_body():
     """JSON of nearly 6 MB within every default limit: 5000 rows of 100 numbers."""
     columns = WIDE_LAYERS[0]
     digits = LARGE_BODY_BYTES // (LARGE_ROWS * columns) - 4  # sign, digit, point and comma
-    body = matrix_json(make_rows(LARGE_ROWS, columns, digits))
-    return body
+    return matrix_json(make_rows(LARGE_ROWS, columns, digits))
 
 
 def codec_bodies(folder):
@@ -100,8 +100,6 @@ def codec_bodies(folder):
 
 def npy(matrix):
     """The bytes of a float32 matrix in NumPy's format, version 1.0."""
-    import array
-
     shape = f"({len(matrix)}, {len(matrix[0])})"
     header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
     header += " " * (-(len(header) + 11) % 64) + "\n"

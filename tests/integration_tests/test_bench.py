@@ -1,0 +1,99 @@
+"""The parts of the bench that judge: figures, tables, the picture, and the count of instructions."""
+
+import pathlib
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+BENCH = pathlib.Path(__file__).resolve().parent.parent / "bench"
+
+CALLGRIND = """\
+# callgrind format
+events: Ir
+ob=(1) /usr/bin/onnxd
+fn=(1) main
+3 100
++1
+cob=(2) /usr/lib/libonnxruntime.so.1
+cfn=(2) Run
+calls=1 0
+5 9000
+* 7
+ob=(2)
+fn=(2)
+0 8000
+cob=(3) /usr/lib/libc.so.6
+cfn=(3) memcpy
+calls=2 0
+0 1000
+ob=(3)
+fn=(3)
+0 1000
+ob=(1)
+fn=(4) other
+9 3
+"""
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    """Imports one module of tests/bench, which are scripts beside each other and no package."""
+    monkeypatch.syspath_prepend(str(BENCH))
+    return __import__
+
+
+def test_instructions_are_self_cost_without_the_runtime(bench, tmp_path):
+    file = tmp_path / "counts"
+    file.write_text(CALLGRIND)
+    assert bench("budget").count_instructions(file) == {"onnxd": 110, "libc.so.6": 1000}
+
+
+@pytest.mark.parametrize("counted, failed", [(1000, 0), (1050, 0), (1051, 1), (500, 0)])
+def test_five_percent_over_the_budget_fail(bench, counted, failed, capsys):
+    assert bench("budget").compare({"row": counted}, {"row": 1000}) == failed
+    assert ("TOO MANY" in capsys.readouterr().out) == bool(failed)
+
+
+def test_a_scenario_without_a_budget_fails(bench):
+    assert bench("budget").compare({"row": 1}, {}) == 1
+
+
+@pytest.mark.parametrize("samples, limits, verdict", [
+    ([1.0, 9.0, 1.0], {"at_most": 1.0}, "pass"),
+    ([1.0, 1.1, 1.2], {"at_most": 1.0}, "MISS"),
+    ([31.0], {"at_least": 30}, "pass"),
+    ([29.0], {"at_least": 30}, "MISS"),
+    ([], {"at_least": 30}, "not measured"),
+    ([5.0], {}, ""),
+])
+def test_the_median_is_judged(bench, samples, limits, verdict):
+    row = bench("results").Row("key", "work", "figure", "x", samples=samples, **limits)
+    assert row.verdict == verdict
+
+
+def contenders(results):
+    return [results.Contender("nginx", 64, 50000.0, 10.0, 1000.0, 2000.0),
+            results.Contender("onnxd", 64, 60000.0, 9.5, 900.0, 1900.0),
+            results.Contender("A & B", 64, 40.0, 3972.0, 9e5, 2e6)]
+
+
+def test_the_picture_shows_each_figure_longest_bar_inside(bench):
+    plot = bench("plot")
+    picture = ElementTree.fromstring(plot.draw(contenders(bench("results")), "a <caption>"))
+    space = "{http://www.w3.org/2000/svg}"
+    bars = [float(bar.get("width")) for bar in picture.iter(f"{space}rect")]
+    assert len(bars) == 6 and max(bars) <= plot.WIDTH - plot.LABEL - plot.FIGURE
+    assert bars[0] > bars[1] and bars[5] < bars[3] < bars[4]
+    texts = [text.text for text in picture.iter(f"{space}text")]
+    assert {"A & B", "3,972", "9.5", "60,000", "a <caption>"} <= set(texts)
+
+
+def test_the_table_replaces_only_what_is_between_its_markers(bench, tmp_path):
+    report = bench("report")
+    document = tmp_path / "performance.md"
+    document.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    report.publish(document, "new")
+    assert document.read_text() == f"before\n{report.BEGIN}\n\nnew\n\n{report.END}\nafter\n"
+    document.write_text("no markers")
+    with pytest.raises(ValueError):
+        report.publish(document, "new")
