@@ -61,7 +61,7 @@ struct source in_file_source(struct in_file *file)
     return (struct source){.read = read_some, .user = file};
 }
 
-enum media in_file_media(const char *path)
+enum media file_name_media(const char *path)
 {
     static const struct {
         struct slice extension;

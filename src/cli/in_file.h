@@ -25,6 +25,6 @@ void in_file_close(struct in_file *file);
 /* Reads from the file, which is borrowed. */
 struct source in_file_source(struct in_file *file);
 /* The encoding that a file's name says it has: .csv .json .jsonl .ndjson .npy, any case. */
-enum media in_file_media(const char *path);
+enum media file_name_media(const char *path);
 
 #endif

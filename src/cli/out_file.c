@@ -44,7 +44,10 @@ static mode_t permissions_for(const char *path)
     return 0666 & ~mask;
 }
 
-/* "dir/.name.XXXXXX" for "dir/name", so that the rename stays within one file system. */
+/*
+ * "dir/.name.XXXXXX" for "dir/name", so that the rename stays within one file system. A long name is
+ * cut: the whole of it may be as long as a name can be.
+ */
 static char *name_temporary(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -52,7 +55,7 @@ static char *name_temporary(const char *path)
     size_t size = strlen(path) + sizeof("..XXXXXX");
     char *temporary = mem_alloc(size);
     if (temporary != NULL) {
-        snprintf(temporary, size, "%.*s.%s.XXXXXX", (int)(name - path), path, name);
+        snprintf(temporary, size, "%.*s.%.200s.XXXXXX", (int)(name - path), path, name);
     }
     return temporary;
 }

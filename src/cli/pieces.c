@@ -55,7 +55,10 @@ static int refuse_size(const struct pieces *pieces, struct error *error)
             error, ERR_INVALID,
             "the input cannot be cut into rows%s and is larger than the %zu bytes that "
             "may be read at once",
-            pieces->rules->whole ? " for this model" : "", max);
+            pieces->rules->whole
+                ? " (the rows of this model depend on each other, or BATCHING is off)"
+                : "",
+            max);
     }
     uint64_t row = pieces->rows_before + pieces->piece_rows;
     if (pieces->piece_rows > 0) {

@@ -34,7 +34,7 @@ static const struct settings_option options[] = {
      .metavar = "TYPE",
      .ret_value = &accept,
      .help = "The answer's media type, as in a request: application/json, text/csv, "
-             "application/x-npy. Default: DEFAULT_ACCEPT."},
+             "application/x-npy. Default: by the output's name, else DEFAULT_ACCEPT."},
     {.flag = "content-type",
      .metavar = "TYPE",
      .ret_value = &content_type,
@@ -75,7 +75,7 @@ static int choose_input(const struct settings *settings, enum media *ret_media, 
     struct slice type =
         content_type != NULL ? slice_from_str(content_type) : settings->default_content_type;
     enum media media =
-        content_type == NULL && !is_stdin ? in_file_media(input_path) : media_parse(type);
+        content_type == NULL && !is_stdin ? file_name_media(input_path) : media_parse(type);
     if (media != MEDIA_NONE) {
         *ret_media = media;
         return ERR_OK;
@@ -100,7 +100,12 @@ static int choose_output(const struct settings *settings, enum media *ret_media,
             error, ERR_CONFIG,
             "--accept %s: an answer is application/json, text/csv or application/x-npy", accept);
     }
-    *ret_media = media_negotiate(wanted, media_negotiate(settings->default_accept, MEDIA_JSON));
+    enum media fallback = media_negotiate(settings->default_accept, MEDIA_JSON);
+    enum media named = output_path != NULL ? file_name_media(output_path) : MEDIA_NONE;
+    if (named == MEDIA_CSV || named == MEDIA_JSON || named == MEDIA_NPY) {
+        fallback = named;
+    }
+    *ret_media = media_negotiate(wanted, fallback);
     return ERR_OK;
 }
 

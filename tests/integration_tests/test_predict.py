@@ -138,7 +138,7 @@ def test_an_output_without_rows_is_one_run(tmp_path):
 def test_whole_inputs_have_a_bound(tmp_path):
     model = save_model(tmp_path / "m", helper.make_node("ReduceSum", ["x"], ["y"], keepdims=0), ["N", 1], [])
     done = predict(model, b"12345\n" * (11 << 20), "csv", tmp_path)
-    assert "cannot be cut into rows for this model" in failure(done)
+    assert "cannot be cut into rows (the rows of this model depend on each other" in failure(done)
 
 
 def test_a_fixed_batch_runs_as_often_as_it_comes(tmp_path):
@@ -207,6 +207,18 @@ def test_standard_input_and_output(tmp_path):
     done = run_onnxd("predict", MODELS / "sum3", "--input", "-", "--accept", "application/x-npy",
                      input=json.dumps([[i, 0, 0] for i in range(1000)]).encode())
     assert numpy.load(io.BytesIO(done.stdout)).tolist() == [[i] for i in range(1000)]
+
+
+@pytest.mark.parametrize("name, args, wanted", [
+    ("out.csv", [], b"6.0"), ("out.json", ["--default-accept", "text/csv"], b"[[6.0]]"),
+    ("out.txt", ["--default-accept", "text/csv"], b"6.0"), ("out.csv", ["--accept", "application/json"], b"[[6.0]]"),
+    ("out.jsonl", [], b"[[6.0]]"), ("OUT.NPY", [], npy(numpy.array([[6.0]], "f4"))),
+])
+def test_the_name_of_the_output_says_what_it_is(tmp_path, name, args, wanted):
+    source, target = tmp_path / "rows.csv", tmp_path / name
+    source.write_text("1,2,3\n")
+    assert run_onnxd("predict", MODELS / "sum3", "--input", source, "--output", target, *args).returncode == 0
+    assert target.read_bytes() == wanted
 
 
 def test_the_content_type_is_over_the_name(tmp_path):

@@ -350,8 +350,8 @@ static void refuses_what_does_not_fit(void **state)
     whole.whole = true;
     static const struct piece_case all = {
         MEDIA_CSV, FREE, NULL, SLICE("10\n20\n30\n40\n50\n60\n70\n80\n"),
-        "! the input cannot be cut into rows for this model and is larger than the 20 bytes that "
-        "may be read at once"};
+        "! the input cannot be cut into rows (the rows of this model depend on each other, or "
+        "BATCHING is off) and is larger than the 20 bytes that may be read at once"};
     check_case(&all, &whole);
 }
 
