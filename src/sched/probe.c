@@ -7,6 +7,8 @@
 #define PROBE_MAX_ELEMENTS (1 << 22)
 /* Kernels may round differently for other batch sizes; strangers' rows differ by more than this. */
 #define PROBE_TOLERANCE 1e-4
+/* Of rows that are given so many are tried: few agree by chance, and each is a run. */
+#define PROBE_GIVEN_MAX_ROWS 16
 
 static void fill_floats(struct tensor *tensor, int64_t element, double value)
 {
@@ -115,12 +117,13 @@ static bool elements_agree(const struct tensor *a, int64_t i, const struct tenso
     }
 }
 
-/* Row `row` of the shared answer against the only row of the answer alone. */
-static bool tensor_rows_agree(const struct tensor *shared, int64_t row, const struct tensor *alone)
+/* Row `row` of the shared answer to `rows` rows against the only row of the answer alone. */
+static bool tensor_rows_agree(const struct tensor *shared, int64_t rows, int64_t row,
+                              const struct tensor *alone)
 {
     int64_t elements = tensor_row_elements(shared);
     if (shared->dtype != alone->dtype || shared->rank != alone->rank || alone->rank == 0 ||
-        alone->dims[0] != 1 || shared->dims[0] != 2 || tensor_row_elements(alone) != elements) {
+        alone->dims[0] != 1 || shared->dims[0] != rows || tensor_row_elements(alone) != elements) {
         return false;
     }
     for (int64_t i = 0; i < elements; i++) {
@@ -131,33 +134,43 @@ static bool tensor_rows_agree(const struct tensor *shared, int64_t row, const st
     return true;
 }
 
-static bool values_agree(const struct value *shared, int64_t row, const struct value *alone)
+static bool values_agree(const struct value *shared, int64_t rows, int64_t row,
+                         const struct value *alone)
 {
     if (shared->kind != alone->kind) {
         return false;
     }
     if (shared->kind == VALUE_TENSOR) {
-        return tensor_rows_agree(&shared->tensor, row, &alone->tensor);
+        return tensor_rows_agree(&shared->tensor, rows, row, &alone->tensor);
     }
     /* Of sequences the counts are compared: one item a row. */
-    return shared->kind == VALUE_SEQUENCE && shared->item_count == 2 && alone->item_count == 1;
+    return shared->kind == VALUE_SEQUENCE && shared->item_count == (size_t)rows &&
+           alone->item_count == 1;
+}
+
+/* The model's answer, in the arena; NULL where it refuses. The inputs are ended. */
+static struct value *run_and_end(const struct batch_target *target, struct tensor *inputs,
+                                 struct arena *arena)
+{
+    struct error error;
+    struct value *values = arena_zalloc(arena, target->wanted_count, sizeof(values[0]));
+    int status = values == NULL ? ERR_NO_MEMORY
+                                : target->backend->run(target->model, inputs, target->wanted,
+                                                       target->wanted_count, arena, values, &error);
+    for (size_t i = 0; i < target->input_count; i++) {
+        tensor_done(&inputs[i]);
+    }
+    return status == ERR_OK ? values : NULL;
 }
 
 static struct value *run(const struct batch_target *target, const struct signature *signature,
                          int64_t first, int64_t rows, struct arena *arena)
 {
     struct tensor *inputs;
-    struct error error;
-    struct value *values = arena_zalloc(arena, target->wanted_count, sizeof(values[0]));
-    if (values == NULL || probe_make_inputs(signature, first, rows, arena, &inputs) != ERR_OK) {
+    if (probe_make_inputs(signature, first, rows, arena, &inputs) != ERR_OK) {
         return NULL;
     }
-    int status = target->backend->run(target->model, inputs, target->wanted, target->wanted_count,
-                                      arena, values, &error);
-    for (size_t i = 0; i < signature->input_count; i++) {
-        tensor_done(&inputs[i]);
-    }
-    return status == ERR_OK ? values : NULL;
+    return run_and_end(target, inputs, arena);
 }
 
 static void end_values(const struct batch_target *target, struct value *values)
@@ -178,7 +191,7 @@ enum probe_result probe_rows(const struct batch_target *target, const struct sig
         result = shared == NULL ? PROBE_DEPENDENT : PROBE_INDEPENDENT;
         for (size_t i = 0; shared != NULL && i < target->wanted_count; i++) {
             for (int64_t row = 0; row < 2; row++) {
-                if (!values_agree(&shared[i], row, alone[row] + i)) {
+                if (!values_agree(&shared[i], 2, row, alone[row] + i)) {
                     result = PROBE_DEPENDENT;
                 }
             }
@@ -187,5 +200,53 @@ enum probe_result probe_rows(const struct batch_target *target, const struct sig
     }
     end_values(target, alone[0]);
     end_values(target, alone[1]);
+    return result;
+}
+
+static struct value *run_given(const struct batch_target *target, const struct tensor *inputs,
+                               int64_t first, int64_t rows, struct arena *arena)
+{
+    struct tensor *views = arena_zalloc(arena, target->input_count, sizeof(views[0]));
+    for (size_t i = 0; views != NULL && i < target->input_count; i++) {
+        if (inputs[i].dtype != DTYPE_NONE) {
+            views[i] = tensor_row_view(&inputs[i], first, rows);
+        }
+    }
+    return views == NULL ? NULL : run_and_end(target, views, arena);
+}
+
+static enum probe_result compare_given(const struct batch_target *target,
+                                       const struct tensor *inputs, const struct value *shared,
+                                       int64_t rows, struct arena *arena)
+{
+    enum probe_result result = PROBE_INDEPENDENT;
+    for (int64_t row = 0; row < rows && result == PROBE_INDEPENDENT; row++) {
+        struct value *alone = run_given(target, inputs, row, 1, arena);
+        result = alone == NULL ? PROBE_REFUSED : result;
+        for (size_t i = 0; alone != NULL && i < target->wanted_count; i++) {
+            if (!values_agree(&shared[i], rows, row, &alone[i])) {
+                result = PROBE_DEPENDENT;
+            }
+        }
+        end_values(target, alone);
+    }
+    return result;
+}
+
+enum probe_result probe_given_rows(const struct batch_target *target, const struct tensor *inputs,
+                                   int64_t rows, struct arena *arena)
+{
+    rows = rows > PROBE_GIVEN_MAX_ROWS ? PROBE_GIVEN_MAX_ROWS : rows;
+    for (size_t i = 0; i < target->input_count; i++) {
+        if (inputs[i].dtype != DTYPE_NONE && (inputs[i].rank == 0 || inputs[i].dims[0] < rows)) {
+            return PROBE_REFUSED;
+        }
+    }
+    struct value *shared = rows < 2 ? NULL : run_given(target, inputs, 0, rows, arena);
+    if (shared == NULL) {
+        return PROBE_REFUSED;
+    }
+    enum probe_result result = compare_given(target, inputs, shared, rows, arena);
+    end_values(target, shared);
     return result;
 }

@@ -24,6 +24,14 @@ enum probe_result probe_rows(const struct batch_target *target, const struct sig
                              struct arena *arena);
 
 /*
+ * The same question asked with rows that somebody gave, for a model that refuses made-up ones: the
+ * first few of them together and each alone. Every input has `rows` rows. PROBE_REFUSED also where
+ * there is but one. `arena` is scratch. Blocking; any thread.
+ */
+enum probe_result probe_given_rows(const struct batch_target *target, const struct tensor *inputs,
+                                   int64_t rows, struct arena *arena);
+
+/*
  * One made-up input set of `rows` rows for every input of the model: tensors in the arena, ended by
  * the caller with tensor_done. Row r of a numeric input holds (first + r + 1) / 2 in floats,
  * first + r in integers; strings are "a", "b", ... ERR_NO_MEMORY, or ERR_INVALID where an input is no
