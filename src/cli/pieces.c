@@ -26,7 +26,7 @@ void pieces_init(struct pieces *pieces, const struct piece_rules *rules, struct 
 {
     const struct codec_options *options = rules->options;
     CHECK(rules->rows > 0);
-    *pieces = (struct pieces){.rules = rules, .whole = rules->whole};
+    *pieces = (struct pieces){.rules = rules, .whole = rules->whole, .dependent = rules->whole};
     window_init(&pieces->window, source, rules->max_bytes);
     bytes_init(&pieces->lead, rules->max_bytes);
     bytes_init(&pieces->body, rules->max_bytes > SIZE_MAX / 4 ? SIZE_MAX : rules->max_bytes * 3);
@@ -55,8 +55,8 @@ static int refuse_size(const struct pieces *pieces, struct error *error)
             error, ERR_INVALID,
             "the input cannot be cut into rows%s and is larger than the %zu bytes that "
             "may be read at once",
-            pieces->rules->whole
-                ? " (the rows of this model depend on each other, or BATCHING is off)"
+            pieces->dependent
+                ? " (the rows of this model may depend on each other, or BATCHING is off)"
                 : "",
             max);
     }
@@ -360,7 +360,7 @@ static int open_npy(struct pieces *pieces, struct error *error)
     if (status == ERR_OK) {
         pieces->whole |= npy->row_bytes == 0;
         pieces->first_done = true;
-        pieces->passed = pieces->whole ? 0 : npy->header.bytes_before;
+        pieces->passed = npy->row_bytes == 0 ? 0 : npy->header.bytes_before;
         pieces->piece_end = pieces->passed;
         pass_piece(pieces);
     }
@@ -375,7 +375,10 @@ static int fill_rows(struct pieces *pieces, uint64_t *ret_rows, struct error *er
     uint64_t left = pieces->npy.rows - pieces->rows_before;
     uint64_t rows = rules->target_bytes / row_bytes > 0 ? rules->target_bytes / row_bytes : 1;
     rows = rules->exact || rows > rules->rows ? rules->rows : rows;
-    rows = rows > left ? left : rows;
+    rows = rows > left || pieces->whole ? left : rows;
+    if (rows > rules->max_bytes / row_bytes && pieces->whole) {
+        return refuse_size(pieces, error);
+    }
     if (rows > rules->max_bytes / row_bytes) {
         return error_set(error, ERR_INVALID, "%" PRIu64 " row%s of %zu bytes: more than %zu bytes",
                          rows, rows == 1 ? "" : "s", row_bytes, rules->max_bytes);
@@ -440,6 +443,16 @@ static int next_rows(struct pieces *pieces, struct piece *piece, bool *ret_found
     return status == ERR_OK && rows > 0 ? put_rows(pieces, rows, piece, error) : status;
 }
 
+void pieces_take_back(struct pieces *pieces)
+{
+    CHECK(pieces->started && pieces->rows_before == 0);
+    pieces->whole = true;
+    pieces->dependent = true;
+    pieces->finished = false;
+    pieces->piece_rows = 0;
+    pieces->piece_end = 0;
+}
+
 /* ---- */
 
 int pieces_next(struct pieces *pieces, struct piece *ret_piece, bool *ret_found,
@@ -462,6 +475,6 @@ int pieces_next(struct pieces *pieces, struct piece *ret_piece, bool *ret_found,
     if (status != ERR_OK) {
         return status;
     }
-    return npy && !pieces->whole ? next_rows(pieces, ret_piece, ret_found, error)
-                                 : next_text(pieces, ret_piece, ret_found, error);
+    return npy && pieces->npy.row_bytes > 0 ? next_rows(pieces, ret_piece, ret_found, error)
+                                            : next_text(pieces, ret_piece, ret_found, error);
 }

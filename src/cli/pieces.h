@@ -59,6 +59,7 @@ struct pieces {
     bool line_filled; /* JSON Lines: the line is not blank so far */
     bool first_done;  /* the first row has ended */
     bool whole;       /* there is nothing to cut between */
+    bool dependent;   /* because of the model */
     bool started;
     bool finished;
 };
@@ -73,6 +74,15 @@ void pieces_done(struct pieces *pieces);
  */
 MUST_CHECK int pieces_next(struct pieces *pieces, struct piece *ret_piece, bool *ret_found,
                            struct error *error);
+/* Whether there was nothing to cut between, so that there is one piece. */
+static inline bool pieces_are_whole(const struct pieces *pieces)
+{
+    return pieces->whole;
+}
+/*
+ * Takes the first piece back, whose body is not to be used any more: the next is the whole payload.
+ */
+void pieces_take_back(struct pieces *pieces);
 /* Bytes of the input that pieces were made of so far. */
 uint64_t pieces_consumed_bytes(const struct pieces *pieces);
 

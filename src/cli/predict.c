@@ -63,12 +63,6 @@ static void catch_signals(void)
     }
 }
 
-static void print_line(void *user, const char *line)
-{
-    (void)user;
-    fprintf(stderr, "onnxd: %s\n", line);
-}
-
 static int choose_input(const struct settings *settings, enum media *ret_media, struct error *error)
 {
     bool is_stdin = strcmp(input_path, "-") == 0;
@@ -192,8 +186,7 @@ static int load_and_predict(const struct command_input *input, struct error *err
 {
     struct in_file in;
     struct out_file out;
-    struct deployment_query query = {
-        .input = &input->input, .test_backend = command_test_backend, .report = print_line};
+    struct deployment_query query = {.input = &input->input, .test_backend = command_test_backend};
     struct deployment *deployment;
     int status = open_files(&in, &out, error);
     if (status != ERR_OK) {

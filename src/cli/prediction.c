@@ -20,6 +20,13 @@ static uint64_t fixed_rows(const struct signature *signature)
     return 0;
 }
 
+/* The model's trial run has shown nothing, but rows that it takes may. */
+static bool can_be_tried(const struct deployment *deployment)
+{
+    return deployment->trial == PROBE_REFUSED && signature_is_batchable(deployment->signature) &&
+           deployment->settings.batching != SETTING_BATCHING_OFF;
+}
+
 /*
  * A model with a fixed batch runs as often as its batches come. Of any other the rows must be
  * independent, which the deployment has tried out: else the answer would change with the cuts.
@@ -28,12 +35,14 @@ static void set_rules(struct prediction *prediction, enum media input)
 {
     const struct deployment *deployment = prediction->deployment;
     uint64_t fixed = fixed_rows(deployment->signature);
+    bool unknown = fixed == 0 && !deployment->target.batchable;
+    prediction->untried = unknown && can_be_tried(deployment);
     int64_t batch = deployment->target.max_rows;
     prediction->rules = (struct piece_rules){
         .media = input,
         .plan = prediction->plan,
         .options = &prediction->options,
-        .whole = fixed == 0 && !deployment->target.batchable,
+        .whole = unknown && !prediction->untried,
         .exact = fixed > 0,
         .rows = fixed > 0   ? fixed
                 : batch > 0 ? (uint64_t)batch
@@ -80,6 +89,14 @@ uint64_t prediction_consumed_bytes(const struct prediction *prediction)
     return pieces_consumed_bytes(&prediction->pieces);
 }
 
+/* Whether the first piece's rows show that it was rightly cut off. */
+static bool is_rightly_cut(struct prediction *prediction, const struct codec_inputs *inputs)
+{
+    return pieces_are_whole(&prediction->pieces) ||
+           probe_given_rows(&prediction->deployment->target, inputs->tensors, inputs->rows,
+                            &prediction->arena) == PROBE_INDEPENDENT;
+}
+
 /* The model and the encoder know rows of the piece alone. */
 static int name_rows(const struct prediction *prediction, int64_t rows, struct error *error)
 {
@@ -124,10 +141,13 @@ static int answer(struct prediction *prediction, const struct piece *piece, stru
         status = error_set(error, ERR_INTERNAL,
                            "%" PRIu64 " rows were cut off, %" PRId64 " were decoded", piece->rows,
                            inputs.rows);
+    } else if (prediction->untried && !is_rightly_cut(prediction, &inputs)) {
+        pieces_take_back(&prediction->pieces);
     } else {
         status = run(prediction, &inputs, error);
         prediction->rows += (uint64_t)inputs.rows;
     }
+    prediction->untried = false;
     codec_inputs_done(&inputs);
     return status;
 }

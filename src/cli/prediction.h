@@ -22,6 +22,7 @@ struct prediction {
     struct join join;
     struct arena arena;
     uint64_t rows; /* answered so far */
+    bool untried;  /* whether rows are independent is yet to be seen on the first piece */
 };
 
 /*

@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "config/cpu_quota.h"
-#include "sched/probe.h"
 
 #define DEPLOYMENT_MAGIC 0x6465706cu
 #define ARENA_BLOCK_BYTES ((size_t)16 * 1024)
@@ -275,6 +274,7 @@ static void try_rows(struct deployment *deployment, const struct deployment_quer
                      struct arena *scratch)
 {
     enum probe_result result = probe_rows(&deployment->target, deployment->signature, scratch);
+    deployment->trial = result;
     if (!deployment->target.batchable || result == PROBE_INDEPENDENT) {
         return;
     }

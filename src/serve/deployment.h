@@ -17,6 +17,7 @@
 #include "config/manifest.h"
 #include "config/settings.h"
 #include "sched/batch.h"
+#include "sched/probe.h"
 
 struct deployment {
     unsigned magic;
@@ -36,6 +37,7 @@ struct deployment {
     struct codec_options codec_options;
     struct codec_plan *plan;
     struct batch_target target;
+    enum probe_result trial; /* what its trial run has shown about its rows */
     struct slice name; /* of the manifest, else of the file */
     uint64_t load_ns;  /* how long opening took */
 };

@@ -350,9 +350,62 @@ static void refuses_what_does_not_fit(void **state)
     whole.whole = true;
     static const struct piece_case all = {
         MEDIA_CSV, FREE, NULL, SLICE("10\n20\n30\n40\n50\n60\n70\n80\n"),
-        "! the input cannot be cut into rows (the rows of this model depend on each other, or "
-        "BATCHING is off) and is larger than the 20 bytes that may be read at once"};
+        "! the input cannot be cut into rows (the rows of this model may depend on each other, "
+        "or BATCHING is off) and is larger than the 20 bytes that may be read at once"};
     check_case(&all, &whole);
+}
+
+/* What was cut off too early comes again, as a whole. */
+static void takes_the_first_piece_back(void **state)
+{
+    (void)state;
+    static const struct {
+        enum media media;
+        struct slice body;
+    } cases[] = {
+        {MEDIA_CSV, SLICE("a,b,c\n1,2,3\n4,5,6\n7,8,9\n")},
+        {MEDIA_JSON, SLICE("{\"instances\":[[1,2,3],[4,5,6],[7,8,9]]}")},
+        {MEDIA_JSONL, SLICE("[1,2,3]\n[4,5,6]\n[7,8,9]")},
+        {MEDIA_NPY, SLICE(NPY_3X3("False", "\x09"))},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct codec_fixture fixture;
+        struct codec_plan *plan;
+        struct pieces pieces;
+        struct piece piece;
+        struct error error;
+        bool found = false;
+        fixture_init(&fixture, SUM3, "y float32 N 1", NULL);
+        assert_int_equal(codec_plan_new(&fixture.options, &fixture.signature, &plan, &error),
+                         ERR_OK);
+        struct piece_rules rules = {.media = cases[i].media,
+                                    .plan = plan,
+                                    .options = &fixture.options,
+                                    .rows = 1,
+                                    .target_bytes = NO_LIMIT,
+                                    .max_bytes = NO_LIMIT};
+        struct memory_source memory = {cases[i].body, 6};
+        pieces_init(&pieces, &rules, (struct source){memory_source_read, &memory});
+        assert_int_equal(pieces_next(&pieces, &piece, &found, &error), ERR_OK);
+        assert_true(found && piece.rows == 1);
+        assert_false(pieces_are_whole(&pieces));
+        pieces_take_back(&pieces);
+        assert_true(pieces_are_whole(&pieces));
+        assert_int_equal(pieces_next(&pieces, &piece, &found, &error), ERR_OK);
+        assert_true(found);
+        assert_int_equal(piece.origin.skipped_rows, 0);
+        struct slice got = piece.body;
+        struct slice want = cases[i].body;
+        if (cases[i].media == MEDIA_NPY) { /* under a header of our own */
+            got = slice_tail(got, got.len - 9);
+            want = slice_tail(want, want.len - 9);
+        }
+        assert_true(slice_eq(got, want));
+        assert_int_equal(pieces_next(&pieces, &piece, &found, &error), ERR_OK);
+        assert_false(found);
+        pieces_done(&pieces);
+        codec_plan_free(plan);
+    }
 }
 
 /* Every allocation fails in turn: one clean status, nothing leaks. */
@@ -410,6 +463,7 @@ int main(void)
         cmocka_unit_test(cuts_by_rows_and_bytes),
         cmocka_unit_test(fills_fixed_batches),
         cmocka_unit_test(refuses_what_does_not_fit),
+        cmocka_unit_test(takes_the_first_piece_back),
         cmocka_unit_test(survives_missing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
