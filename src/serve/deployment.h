@@ -38,8 +38,8 @@ struct deployment {
     struct codec_plan *plan;
     struct batch_target target;
     enum probe_result trial; /* what its trial run has shown about its rows */
-    struct slice name; /* of the manifest, else of the file */
-    uint64_t load_ns;  /* how long opening took */
+    struct slice name;       /* of the manifest, else of the file */
+    uint64_t load_ns;        /* how long opening took */
 };
 
 /* Where lines for people go while loading: contradictions, remarks. */
