@@ -34,8 +34,8 @@ text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #57606
 def draw(contenders, caption):
     """The SVG text. `contenders` in the order in which they are shown."""
     panels = [
-        ("Server CPU time a request, µs (less is better)", [one.cpu_us for one in contenders]),
-        ("Requests a second, one thread (more is better)", [one.requests_per_s for one in contenders]),
+        ("Server CPU time a request, µs (less is better, logarithmic)", [one.cpu_us for one in contenders]),
+        ("Requests a second, one thread (more is better, logarithmic)", [one.requests_per_s for one in contenders]),
     ]
     names = [one.name for one in contenders]
     height = PANEL_HEAD + len(names) * (BAR + GAP) + PANEL_GAP
