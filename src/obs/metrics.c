@@ -38,9 +38,9 @@ static const char *const handler_names[HANDLER_COUNT] = {
 };
 static const char *const method_names[METHOD_COUNT] = {"GET", "POST", "HEAD", "OTHER"};
 static const char *const status_names[STATUS_COUNT] = {"1xx", "2xx", "3xx", "4xx", "5xx"};
-static const char *const rejection_names[REJECTION_COUNT] = {"body_too_large", "no_slot",
-                                                             "not_ready", "connections"};
-static const char *const drop_names[DROP_COUNT] = {"cancelled", "expired"};
+static const char *const rejection_names[REJECTION_COUNT] = {
+    "body_too_large", "no_slot", "queue_full", "not_ready", "connections"};
+static const char *const drop_names[DROP_COUNT] = {"cancelled", "expired", "stopped"};
 static const char *const reload_names[RELOAD_COUNT] = {"ok", "failed"};
 
 static const struct label handler_label = {"handler", handler_names, HANDLER_COUNT};
@@ -174,7 +174,8 @@ static const struct definition definitions[METRIC_COUNT] = {
                            NULL,
                            0},
     [METRIC_JOBS_DROPPED] = {"onnxd_jobs_dropped_total",
-                             "Jobs whose client left or whose deadline passed before they ran.",
+                             "Jobs whose client left, whose deadline passed or whose model ended "
+                             "before they ran.",
                              COUNTER,
                              {&drop_label},
                              NULL,
@@ -185,6 +186,26 @@ static const struct definition definitions[METRIC_COUNT] = {
     [METRIC_IN_FLIGHT] = {"onnxd_in_flight", "Execution slots in use.", GAUGE, {NULL}, NULL, 0},
     [METRIC_CONNECTIONS] =
         {"onnxd_connections", "Open client connections.", GAUGE, {NULL}, NULL, 0},
+    [METRIC_EXECUTION_POOLED] = {"onnxd_execution_pooled",
+                                 "1 when the model runs on runner threads, 0 when on I/O threads.",
+                                 GAUGE,
+                                 {NULL},
+                                 NULL,
+                                 0},
+    [METRIC_EXECUTION_TIME] =
+        {"onnxd_execution_estimate_seconds",
+         "Moving estimate of the time that a typical job takes alone; 0 while unknown.",
+         GAUGE,
+         {NULL},
+         NULL,
+         NS},
+    [METRIC_RUNNERS] = {"onnxd_runners", "Runner threads of the model.", GAUGE, {NULL}, NULL, 0},
+    [METRIC_RUNNERS_BUSY] =
+        {"onnxd_runners_busy", "Runner threads that run a batch now.", GAUGE, {NULL}, NULL, 0},
+    [METRIC_QUEUE_JOBS] =
+        {"onnxd_queue_jobs", "Jobs that wait for a runner thread.", GAUGE, {NULL}, NULL, 0},
+    [METRIC_QUEUE_ROWS] =
+        {"onnxd_queue_rows", "Rows of the jobs that wait for a runner.", GAUGE, {NULL}, NULL, 0},
     [METRIC_HEAP_ALLOCATIONS] = {"onnxd_heap_allocations_total",
                                  "Heap allocations of the server itself, without the runtime.",
                                  COUNTER,

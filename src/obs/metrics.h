@@ -39,6 +39,12 @@ enum metric {
     METRIC_MODEL_LOAD,       /* ns of the last load */
     METRIC_IN_FLIGHT,
     METRIC_CONNECTIONS,
+    METRIC_EXECUTION_POOLED, /* 1 when the model runs on runner threads */
+    METRIC_EXECUTION_TIME,   /* ns that a typical job takes alone, as estimated */
+    METRIC_RUNNERS,
+    METRIC_RUNNERS_BUSY,
+    METRIC_QUEUE_JOBS, /* that wait for a runner */
+    METRIC_QUEUE_ROWS,
     METRIC_HEAP_ALLOCATIONS,
     METRIC_BUILD_INFO,
     METRIC_COUNT
@@ -63,11 +69,12 @@ enum metric_status { STATUS_1XX, STATUS_2XX, STATUS_3XX, STATUS_4XX, STATUS_5XX,
 enum metric_rejection {
     REJECTION_BODY_TOO_LARGE,
     REJECTION_NO_SLOT,
+    REJECTION_QUEUE_FULL,
     REJECTION_NOT_READY,
     REJECTION_CONNECTIONS,
     REJECTION_COUNT
 };
-enum metric_drop { DROP_CANCELLED, DROP_EXPIRED, DROP_COUNT };
+enum metric_drop { DROP_CANCELLED, DROP_EXPIRED, DROP_STOPPED, DROP_COUNT };
 enum metric_reload { RELOAD_OK, RELOAD_FAILED, RELOAD_COUNT };
 
 /* Position of a series within its metric: handler, then method, then status, as declared. */

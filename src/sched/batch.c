@@ -1,5 +1,5 @@
 /*
- * Choosing, gathering, running and scattering. Gathered inputs are copies (rows must be contiguous
+ * Gathering, running and scattering. Gathered inputs are copies (rows must be contiguous
  * for the runtime); scattered tensors are views on the run's own output buffers.
  */
 #include "sched/batch.h"
@@ -7,68 +7,6 @@
 #include <string.h>
 
 #include "base/check.h"
-
-static bool tensors_fit(const struct tensor *a, const struct tensor *b)
-{
-    if (a->dtype != b->dtype || a->rank != b->rank) {
-        return false;
-    }
-    for (unsigned i = 1; i < a->rank; i++) {
-        if (a->dims[i] != b->dims[i]) {
-            return false;
-        }
-    }
-    return true;
-}
-
-bool batch_fits(const struct batch_target *target, const struct job *a, const struct job *b)
-{
-    for (size_t i = 0; i < target->input_count; i++) {
-        if (!tensors_fit(&a->inputs[i], &b->inputs[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* A job can be part of a shared run when every input has the job's rows as its first dimension. */
-static bool has_plain_rows(const struct batch_target *target, const struct job *job)
-{
-    for (size_t i = 0; i < target->input_count; i++) {
-        const struct tensor *input = &job->inputs[i];
-        if (input->dtype == DTYPE_NONE || input->rank == 0 || input->dims[0] != job->rows) {
-            return false;
-        }
-    }
-    return job->rows > 0;
-}
-
-struct job *batch_take(const struct batch_target *target, struct job **queue)
-{
-    struct job *first = *queue;
-    CHECK(first != NULL);
-    *queue = first->next;
-    first->next = NULL;
-    if (!target->batchable || !has_plain_rows(target, first)) {
-        return first;
-    }
-    int64_t rows = first->rows;
-    struct job **taken_end = &first->next;
-    for (struct job **at = queue; *at != NULL;) {
-        struct job *job = *at;
-        if (rows >= target->max_rows || job->rows > target->max_rows - rows ||
-            !has_plain_rows(target, job) || !batch_fits(target, first, job)) {
-            at = &job->next;
-            continue;
-        }
-        *at = job->next;
-        job->next = NULL;
-        *taken_end = job;
-        taken_end = &job->next;
-        rows += job->rows;
-    }
-    return first;
-}
 
 static int run_backend(const struct batch_target *target, const struct tensor *inputs,
                        struct arena *arena, struct value *values, struct error *error)
@@ -248,5 +186,20 @@ void batch_run(const struct batch_target *target, struct job *jobs, struct arena
     }
     for (struct job *job = jobs; job != NULL; job = job->next) {
         run_alone(target, job, report);
+    }
+}
+
+void batch_finish(struct job *jobs, const struct batch_report *report, uint64_t started_ns,
+                  uint64_t finished_ns)
+{
+    jobs->runs = report->runs;
+    jobs->run_rows = report->rows;
+    for (struct job *job = jobs; job != NULL; job = job->next) {
+        job->fate = JOB_RAN;
+        job->started_ns = started_ns;
+        job->finished_ns = finished_ns;
+        if (job != jobs) {
+            job->runs = 0;
+        }
     }
 }

@@ -1,6 +1,6 @@
 /*
- * Batching: jobs that wait together run together where they can. Which of them share a run is a
- * pure function of the queue; gathering joins their rows, scattering gives each its own back.
+ * Batching: jobs that wait together run together where they can. Which of them share a run is
+ * decided in policy.h; here gathering joins their rows, and scattering gives each its own back.
  */
 #ifndef SCHED_BATCH_H
 #define SCHED_BATCH_H
@@ -13,6 +13,8 @@
 #include "base/arena.h"
 #include "sched/job.h"
 
+struct execution;
+
 /* What runs the jobs. Borrowed, read-only. */
 struct batch_target {
     const struct backend *backend;
@@ -20,21 +22,12 @@ struct batch_target {
     size_t input_count;
     const size_t *wanted; /* output indices */
     size_t wanted_count;
-    bool batchable;   /* the model's shape and the settings allow shared runs */
-    int64_t max_rows; /* of a shared run; a larger job runs alone */
+    bool batchable;              /* the model's shape and the settings allow shared runs */
+    int64_t max_rows;            /* of a shared run; a larger job runs alone */
+    struct execution *execution; /* is told of each run's time; NULL: nobody is */
 };
 
-/* Whether two jobs agree in everything but their rows: dtype, rank and all other dimensions. */
-bool batch_fits(const struct batch_target *target, const struct job *a, const struct job *b);
-
-/*
- * Takes the first job off *queue (not empty) and, when runs may be shared, every later one that
- * fits it while the rows stay within max_rows. Returns them linked through `next` in their order;
- * the others stay, in theirs.
- */
-struct job *batch_take(const struct batch_target *target, struct job **queue);
-
-/* What a call of batch_run did, for metrics. */
+/* What a call of batch_run did. */
 struct batch_report {
     unsigned runs;
     unsigned jobs;
@@ -50,5 +43,9 @@ struct batch_report {
  */
 void batch_run(const struct batch_target *target, struct job *jobs, struct arena *arena,
                struct batch_report *report);
+
+/* Notes in each job of the batch when it ran, and in the first what the run was. */
+void batch_finish(struct job *jobs, const struct batch_report *report, uint64_t started_ns,
+                  uint64_t finished_ns);
 
 #endif

@@ -1,6 +1,8 @@
 #include "sched/inline.h"
 
 #include "base/check.h"
+#include "sched/execution.h"
+#include "sched/policy.h"
 
 #define SCRATCH_BLOCK_BYTES (16 * 1024)
 #define SCRATCH_MAX_BYTES (64 * 1024 * 1024)
@@ -9,7 +11,7 @@ void inline_queue_init(struct inline_queue *queue, struct metrics_shard *metrics
                        uint64_t (*clock_ns)(void))
 {
     *queue = (struct inline_queue){.metrics = metrics, .clock_ns = clock_ns};
-    queue->end = &queue->first;
+    queue_init(&queue->jobs);
     arena_init(&queue->scratch, SCRATCH_BLOCK_BYTES, SCRATCH_MAX_BYTES);
 }
 
@@ -28,91 +30,39 @@ void inline_queue_set_target(struct inline_queue *queue, const struct batch_targ
 void inline_queue_submit(struct inline_queue *queue, struct job *job)
 {
     CHECK(queue->target != NULL);
-    job->next = NULL;
-    *queue->end = job;
-    queue->end = &job->next;
+    queue_push(&queue->jobs, job);
 }
 
 bool inline_queue_is_empty(const struct inline_queue *queue)
 {
-    return queue->first == NULL;
+    return queue_is_empty(&queue->jobs);
 }
 
-static void find_end(struct inline_queue *queue)
+static void give_back(struct inline_queue *queue, struct job *jobs)
 {
-    queue->end = &queue->first;
-    while (*queue->end != NULL) {
-        queue->end = &(*queue->end)->next;
-    }
-}
-
-static bool is_dropped(const struct inline_queue *queue, struct job *job, uint64_t now_ns)
-{
-    bool cancelled = atomic_load_explicit(&job->cancelled, memory_order_relaxed);
-    bool expired = job->deadline_ns != 0 && job->deadline_ns <= now_ns;
-    if (!cancelled && !expired) {
-        return false;
-    }
-    metrics_count(queue->metrics, METRIC_JOBS_DROPPED, cancelled ? DROP_CANCELLED : DROP_EXPIRED,
-                  1);
-    job->status = (enum error_code)error_set(&job->error, ERR_TIMEOUT,
-                                             cancelled ? "the request was cancelled"
-                                                       : "the request's time limit has passed");
-    return true;
-}
-
-/* Takes dropped jobs out of the queue and ends them. */
-static void drop_dead(struct inline_queue *queue, uint64_t now_ns)
-{
-    struct job *dropped = NULL;
-    for (struct job **at = &queue->first; *at != NULL;) {
-        struct job *job = *at;
-        if (is_dropped(queue, job, now_ns)) {
-            *at = job->next;
-            job->next = dropped;
-            dropped = job;
-        } else {
-            at = &job->next;
-        }
-    }
-    find_end(queue);
-    while (dropped != NULL) {
-        struct job *job = dropped;
-        dropped = job->next;
-        job->done(job);
-    }
-}
-
-static void finish(struct inline_queue *queue, struct job *jobs, const struct batch_report *report,
-                   uint64_t started_ns)
-{
-    uint64_t finished_ns = queue->clock_ns();
-    metrics_count(queue->metrics, METRIC_JOBS, SERIES_NONE, report->jobs);
-    metrics_count(queue->metrics, METRIC_RUNS, SERIES_NONE, report->runs);
-    metrics_observe(queue->metrics, METRIC_RUN_ROWS, SERIES_NONE, (uint64_t)report->rows);
-    metrics_observe(queue->metrics, METRIC_COMPUTE_DURATION, SERIES_NONE, finished_ns - started_ns);
     while (jobs != NULL) {
         struct job *job = jobs;
         jobs = job->next; /* `done` may free the job */
-        job->started_ns = started_ns;
-        job->finished_ns = finished_ns;
-        metrics_observe(queue->metrics, METRIC_QUEUE_DURATION, SERIES_NONE,
-                        started_ns - job->submitted_ns);
+        job_count(job, queue->metrics);
         job->done(job);
     }
 }
 
 void inline_queue_run(struct inline_queue *queue, uint64_t now_ns)
 {
-    drop_dead(queue, now_ns);
-    if (queue->first == NULL) {
+    give_back(queue, queue_take_dead(&queue->jobs, now_ns));
+    if (inline_queue_is_empty(queue)) {
         return;
     }
-    struct job *jobs = batch_take(queue->target, &queue->first);
-    find_end(queue);
+    const struct batch_target *target = queue->target;
+    int64_t max_rows = execution_inline_rows(target->execution, target->max_rows);
+    struct job *jobs = policy_take(target, max_rows, &queue->jobs);
     uint64_t started_ns = queue->clock_ns();
     struct batch_report report;
-    batch_run(queue->target, jobs, &queue->scratch, &report);
-    finish(queue, jobs, &report, started_ns);
+    batch_run(target, jobs, &queue->scratch, &report);
+    uint64_t finished_ns = queue->clock_ns();
+    batch_finish(jobs, &report, started_ns, finished_ns);
+    execution_observe(target->execution, jobs, &report, finished_ns - started_ns);
+    give_back(queue, jobs);
     arena_reset(&queue->scratch);
 }

@@ -13,13 +13,13 @@
 #include "obs/metrics.h"
 #include "sched/batch.h"
 #include "sched/job.h"
+#include "sched/queue.h"
 
 struct inline_queue {
     const struct batch_target *target; /* borrowed; NULL until a model is there */
     struct metrics_shard *metrics;
     uint64_t (*clock_ns)(void);
-    struct job *first;
-    struct job **end;
+    struct job_queue jobs;
     struct arena scratch; /* of one run */
 };
 
@@ -35,8 +35,8 @@ void inline_queue_submit(struct inline_queue *queue, struct job *job);
 bool inline_queue_is_empty(const struct inline_queue *queue);
 
 /*
- * Runs one batch: the first job and what can share its run; calls `done` of each. Jobs that were
- * cancelled, or whose deadline is before `now_ns`, are dropped (ERR_TIMEOUT) without running.
+ * Runs one batch: the first job and what can share its run, within what the target's `execution`
+ * predicts to be a short run; calls `done` of each. Jobs that were cancelled, or whose deadline is before `now_ns`, are dropped (ERR_TIMEOUT) without running.
  */
 void inline_queue_run(struct inline_queue *queue, uint64_t now_ns);
 

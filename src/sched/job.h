@@ -14,6 +14,26 @@
 #include "base/error.h"
 #include "tensor/tensor.h"
 
+struct job;
+struct metrics_shard;
+
+/* Who takes jobs back from other threads. Embed. */
+struct job_owner {
+    /*
+     * Called on a runner's thread with jobs of this owner, linked through `next` in the order of
+     * their submission. Must not wait. The jobs are the owner's again: it calls `done` of each on
+     * its own thread.
+     */
+    void (*deliver)(struct job_owner *owner, struct job *jobs);
+};
+
+enum job_fate {
+    JOB_RAN,
+    JOB_CANCELLED, /* before it ran, like the rest */
+    JOB_EXPIRED,
+    JOB_STOPPED /* the pool ended first */
+};
+
 struct job {
     struct job *next; /* the scheduler's */
 
@@ -21,12 +41,13 @@ struct job {
     const struct tensor *inputs; /* one for each input of the model, in order */
     int64_t rows;                /* of every input that has a free first dimension */
     uint64_t submitted_ns;
-    uint64_t deadline_ns;  /* 0: none */
-    atomic_bool cancelled; /* the owner may set it at any time: a job not yet run is dropped */
-    struct arena *arena;   /* for the structs behind `values` */
-    struct value *values;  /* room for as many as outputs are wanted */
+    uint64_t deadline_ns;    /* 0: none */
+    atomic_bool cancelled;   /* the owner may set it at any time: a job not yet run is dropped */
+    struct arena *arena;     /* for the structs behind `values` */
+    struct value *values;    /* room for as many as outputs are wanted */
+    struct job_owner *owner; /* needed by the pool only */
 
-    /* Called once, on the thread that ran the job (inline: the owner's). */
+    /* Called once, on the owner's thread. */
     void (*done)(struct job *job);
 
     /* Valid in `done`. */
@@ -35,6 +56,13 @@ struct job {
     uint64_t started_ns;    /* of the run that held it */
     uint64_t finished_ns;
     unsigned shared_by; /* jobs in that run */
+    enum job_fate fate;
+    unsigned runs;        /* of the model for the batch that this job was the first of, else 0 */
+    int64_t run_rows;     /* rows of that batch */
+    uint64_t input_bytes; /* the scheduler's */
 };
+
+/* Counts a finished job, and the run it was the first of. The shard's thread. */
+void job_count(const struct job *job, struct metrics_shard *metrics);
 
 #endif

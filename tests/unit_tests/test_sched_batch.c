@@ -125,52 +125,6 @@ static void assert_doubled(const struct tensor *answer, const struct tensor *inp
     }
 }
 
-static unsigned length_of(const struct job *jobs)
-{
-    unsigned length = 0;
-    for (; jobs != NULL; jobs = jobs->next) {
-        length++;
-    }
-    return length;
-}
-
-/* rows x columns of each waiting job, and how many of them the first batch takes. */
-static void takes_what_fits(void **state)
-{
-    (void)state;
-    static const struct {
-        int64_t shapes[4][2];
-        bool batchable;
-        unsigned taken;
-        unsigned left;
-    } cases[] = {
-        {{{1, 3}, {1, 3}, {1, 3}, {1, 3}}, true, 4, 0},
-        {{{1, 3}, {1, 3}, {1, 3}, {1, 3}}, false, 1, 3},
-        {{{2, 3}, {3, 3}, {2, 3}, {1, 3}}, true, 2, 2}, /* 2 + 2: the 3 in between waits */
-        {{{9, 3}, {1, 3}, {1, 3}, {1, 3}}, true, 1, 3}, /* larger than the maximum: alone */
-        {{{1, 3}, {1, 4}, {1, 3}, {1, 4}}, true, 2, 2}, /* another shape waits */
-        {{{0, 3}, {1, 3}, {1, 3}, {1, 3}}, true, 1, 3}, /* no rows: alone */
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct double_model model = {0};
-        struct batch_target target = target_of(&model);
-        target.batchable = cases[i].batchable;
-        struct request requests[4];
-        for (size_t j = 0; j < 4; j++) {
-            make_request(&requests[j], cases[i].shapes[j][0], cases[i].shapes[j][1], 1);
-        }
-        struct job *queue = chain(requests, 4);
-        struct job *taken = batch_take(&target, &queue);
-        assert_ptr_equal(taken, &requests[0].job);
-        assert_int_equal(length_of(taken), cases[i].taken);
-        assert_int_equal(length_of(queue), cases[i].left);
-        for (size_t j = 0; j < 4; j++) {
-            requests[j].job.status = ERR_INTERNAL; /* never ran: no values to end */
-            end_request(&requests[j]);
-        }
-    }
-}
-
 static void gives_each_its_own_rows(void **state)
 {
     (void)state;
@@ -286,7 +240,6 @@ static void survives_every_failed_allocation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_what_fits),
         cmocka_unit_test(gives_each_its_own_rows),
         cmocka_unit_test(only_the_guilty_fails),
         cmocka_unit_test(a_wrong_row_count_is_not_shared),

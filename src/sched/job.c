@@ -1,0 +1,33 @@
+/*
+ * What metrics say of jobs. Counting is the owner's, when a job is back: so the thread that ran it
+ * needs no cells of its own, and a pool can come and go with its model.
+ */
+#include "sched/job.h"
+
+#include "obs/metrics.h"
+
+void job_count(const struct job *job, struct metrics_shard *metrics)
+{
+    switch (job->fate) {
+    case JOB_CANCELLED:
+        metrics_count(metrics, METRIC_JOBS_DROPPED, DROP_CANCELLED, 1);
+        return;
+    case JOB_EXPIRED:
+        metrics_count(metrics, METRIC_JOBS_DROPPED, DROP_EXPIRED, 1);
+        return;
+    case JOB_STOPPED:
+        metrics_count(metrics, METRIC_JOBS_DROPPED, DROP_STOPPED, 1);
+        return;
+    case JOB_RAN:
+        break;
+    }
+    metrics_count(metrics, METRIC_JOBS, SERIES_NONE, 1);
+    metrics_observe(metrics, METRIC_QUEUE_DURATION, SERIES_NONE,
+                    job->started_ns - job->submitted_ns);
+    if (job->runs > 0) {
+        metrics_count(metrics, METRIC_RUNS, SERIES_NONE, job->runs);
+        metrics_observe(metrics, METRIC_RUN_ROWS, SERIES_NONE, (uint64_t)job->run_rows);
+        metrics_observe(metrics, METRIC_COMPUTE_DURATION, SERIES_NONE,
+                        job->finished_ns - job->started_ns);
+    }
+}
