@@ -1,0 +1,250 @@
+/*
+ * One lock guards the queue and the counts; it is never held while a model runs, a job is delivered
+ * or memory is allocated. Idle runners sleep on one condition: who adds a job, and who leaves some
+ * behind, wakes one. No metrics and no log here: jobs carry home what is to be counted.
+ */
+#include "sched/pool.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/arena.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "sched/execution.h"
+#include "sched/policy.h"
+#include "sched/queue.h"
+
+#define POOL_MAGIC 0x706f6f6cu
+#define SCRATCH_BLOCK_BYTES ((size_t)16 * 1024)
+#define SCRATCH_MAX_BYTES ((size_t)64 * 1024 * 1024)
+
+struct pool {
+    unsigned magic;
+    struct pool_options options;
+    pthread_t *runners;
+    unsigned started; /* of them; whoever makes and stops the pool */
+    bool joined;
+
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t changed;
+    struct job_queue queue;
+    unsigned busy;
+    bool stopping;
+};
+
+/* Gives each owner its jobs at once, so that its loop is woken once. They are gone afterwards. */
+static void deliver(struct job *jobs)
+{
+    while (jobs != NULL) {
+        struct job_owner *owner = jobs->owner;
+        struct job *own = NULL, **own_end = &own;
+        struct job *others = NULL, **others_end = &others;
+        while (jobs != NULL) {
+            struct job ***end = jobs->owner == owner ? &own_end : &others_end;
+            **end = jobs;
+            *end = &jobs->next;
+            jobs = jobs->next;
+        }
+        *own_end = NULL;
+        *others_end = NULL;
+        jobs = others;
+        owner->deliver(owner, own);
+    }
+}
+
+static void run(const struct pool *pool, struct job *jobs, struct arena *scratch)
+{
+    const struct batch_target *target = pool->options.target;
+    struct batch_report report;
+    uint64_t started_ns = pool->options.clock_ns();
+    batch_run(target, jobs, scratch, &report);
+    uint64_t finished_ns = pool->options.clock_ns();
+    batch_finish(jobs, &report, started_ns, finished_ns);
+    execution_observe(target->execution, jobs, &report, finished_ns - started_ns);
+    deliver(jobs);
+    arena_reset(scratch);
+}
+
+static void wait_until(struct pool *pool, uint64_t due_ns)
+{
+    struct timespec due = {.tv_sec = (time_t)(due_ns / CLOCK_NS_PER_S),
+                           .tv_nsec = (long)(due_ns % CLOCK_NS_PER_S)};
+    pthread_cond_timedwait(&pool->changed, &pool->lock, &due);
+}
+
+/*
+ * Waits, with the lock held, for a batch to run (*ret_jobs) or jobs that are dead (*ret_dead). False
+ * when the pool ends and nothing is left to do.
+ */
+static bool next_jobs(struct pool *pool, struct job **ret_jobs, struct job **ret_dead)
+{
+    const struct pool_options *options = &pool->options;
+    const struct batch_target *target = options->target;
+    for (;;) {
+        uint64_t now_ns = options->clock_ns();
+        *ret_jobs = NULL;
+        *ret_dead = queue_take_dead(&pool->queue, now_ns);
+        if (*ret_dead != NULL) {
+            return true;
+        }
+        if (queue_is_empty(&pool->queue)) {
+            if (pool->stopping) {
+                return false;
+            }
+            pthread_cond_wait(&pool->changed, &pool->lock);
+            continue;
+        }
+        uint64_t due_ns =
+            policy_due_ns(target, target->max_rows, options->max_delay_ns, &pool->queue);
+        if (due_ns > now_ns && !pool->stopping) {
+            wait_until(pool, due_ns);
+            continue;
+        }
+        *ret_jobs = policy_take(target, target->max_rows, &pool->queue);
+        return true;
+    }
+}
+
+static void *run_jobs(void *argument)
+{
+    struct pool *pool = argument;
+    struct arena scratch;
+    arena_init(&scratch, SCRATCH_BLOCK_BYTES, SCRATCH_MAX_BYTES);
+    struct job *jobs;
+    struct job *dead;
+    pthread_mutex_lock(&pool->lock);
+    while (next_jobs(pool, &jobs, &dead)) {
+        if (!queue_is_empty(&pool->queue)) {
+            pthread_cond_signal(&pool->changed); /* another runner can have the rest */
+        }
+        pool->busy += jobs != NULL;
+        pthread_mutex_unlock(&pool->lock);
+        if (jobs != NULL) {
+            run(pool, jobs, &scratch);
+        } else {
+            deliver(dead);
+        }
+        pthread_mutex_lock(&pool->lock);
+        pool->busy -= jobs != NULL;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    arena_done(&scratch);
+    buffer_recycler_done();
+    return NULL;
+}
+
+/* ---- from outside ---- */
+
+static bool is_full(const struct pool *pool, const struct job *job)
+{
+    const struct pool_options *options = &pool->options;
+    const struct job_queue *queue = &pool->queue;
+    return !queue_is_empty(queue) &&
+           (queue->jobs >= options->max_jobs || job->rows > options->max_rows - queue->rows ||
+            queue->bytes >= options->max_bytes ||
+            job->input_bytes > options->max_bytes - queue->bytes);
+}
+
+int pool_submit(struct pool *pool, struct job *job)
+{
+    CHECK_MAGIC(pool, POOL_MAGIC);
+    CHECK(job->owner != NULL);
+    job->input_bytes = 0;
+    for (size_t i = 0; i < pool->options.target->input_count; i++) {
+        job->input_bytes += tensor_bytes(&job->inputs[i]);
+    }
+    int status = ERR_OK;
+    pthread_mutex_lock(&pool->lock);
+    if (pool->stopping) {
+        status = ERR_UNAVAILABLE;
+    } else if (is_full(pool, job)) {
+        status = ERR_BUSY;
+    } else {
+        queue_push(&pool->queue, job);
+        pthread_cond_signal(&pool->changed);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return status;
+}
+
+void pool_measure(struct pool *pool, struct pool_figures *ret_figures)
+{
+    CHECK_MAGIC(pool, POOL_MAGIC);
+    pthread_mutex_lock(&pool->lock);
+    *ret_figures = (struct pool_figures){.instances = pool->started,
+                                         .busy = pool->busy,
+                                         .jobs = pool->queue.jobs,
+                                         .rows = pool->queue.rows};
+    pthread_mutex_unlock(&pool->lock);
+}
+
+/* ---- life ---- */
+
+void pool_stop(struct pool *pool, bool give_up)
+{
+    CHECK_MAGIC(pool, POOL_MAGIC);
+    pthread_mutex_lock(&pool->lock);
+    pool->stopping = true;
+    struct job *stopped = give_up ? queue_take_stopped(&pool->queue) : NULL;
+    pthread_cond_broadcast(&pool->changed);
+    pthread_mutex_unlock(&pool->lock);
+    deliver(stopped);
+    for (unsigned i = 0; !pool->joined && i < pool->started; i++) {
+        pthread_join(pool->runners[i], NULL);
+    }
+    pool->joined = true;
+}
+
+void pool_free(struct pool *pool)
+{
+    if (pool == NULL) {
+        return;
+    }
+    pool_stop(pool, false);
+    CHECK(queue_is_empty(&pool->queue) && pool->busy == 0);
+    pthread_cond_destroy(&pool->changed);
+    pthread_mutex_destroy(&pool->lock);
+    pool->magic = 0;
+    mem_free(pool->runners);
+    mem_free(pool);
+}
+
+static void init_lock(struct pool *pool)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&pool->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&pool->lock, NULL);
+}
+
+int pool_new(const struct pool_options *options, struct pool **ret_pool, struct error *error)
+{
+    CHECK(options->instances >= 1 && options->target->max_rows >= 1);
+    struct pool *pool = mem_zalloc(1, sizeof(*pool));
+    pthread_t *runners = mem_zalloc(options->instances, sizeof(runners[0]));
+    if (pool == NULL || runners == NULL) {
+        mem_free(runners);
+        mem_free(pool);
+        return error_set(error, ERR_NO_MEMORY, "no memory for runner threads");
+    }
+    pool->magic = POOL_MAGIC;
+    pool->options = *options;
+    pool->runners = runners;
+    queue_init(&pool->queue);
+    init_lock(pool);
+    for (unsigned i = 0; i < options->instances; i++) {
+        int failed = pthread_create(&runners[i], NULL, run_jobs, pool);
+        if (failed != 0) {
+            pool_free(pool);
+            return error_set(error, ERR_INTERNAL, "no runner thread: %s", strerrordesc_np(failed));
+        }
+        pool->started++;
+    }
+    *ret_pool = pool;
+    return ERR_OK;
+}
