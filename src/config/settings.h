@@ -88,7 +88,7 @@ enum setting_source {
 };
 
 /* How many settings the table has (checked when it is compiled). */
-enum { SETTINGS_COUNT = 77 };
+enum { SETTINGS_COUNT = 79 };
 
 struct settings {
     /* Service */
@@ -147,6 +147,8 @@ struct settings {
     enum setting_batching batching;
     unsigned max_batch_size; /* rows a run */
     unsigned max_queue_delay_us;
+    unsigned max_queue_rows;
+    uint64_t max_queue_bytes;
 
     /* Observability */
     bool prometheus_enabled;

@@ -225,6 +225,12 @@ const struct setting settings_table[] = {
     {ROW("MAX_QUEUE_DELAY_US", max_queue_delay_us), PROCESS, .type = SETTING_COUNT, .initial = "0",
      .max = 10000000, .manifest = true,
      .help = "how long, in microseconds, a request may wait for others to share its run"},
+    {ROW("MAX_QUEUE_ROWS", max_queue_rows), PROCESS, .type = SETTING_COUNT, .initial = "65536",
+     .min = 1, .max = 1 << 30,
+     .help = "most rows that wait for runner threads; what comes beyond gets 429"},
+    {ROW("MAX_QUEUE_BYTES", max_queue_bytes), PROCESS, .type = SETTING_BYTES,
+     .initial = "268435456", .min = 1, .max = BYTES_MAX,
+     .help = "most bytes of tensors that wait for runner threads; what comes beyond gets 429"},
 
     {ROW("PROMETHEUS_ENABLED", prometheus_enabled), OBSERVABILITY, .type = SETTING_BOOL,
      .initial = "true", .help = "serve metrics"},

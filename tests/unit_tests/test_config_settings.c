@@ -199,6 +199,8 @@ static const struct {
     {"BATCHING", "off"},
     {"MAX_BATCH_SIZE", "10"},
     {"MAX_QUEUE_DELAY_US", "11"},
+    {"MAX_QUEUE_ROWS", "12"},
+    {"MAX_QUEUE_BYTES", "13"},
     {"PROMETHEUS_ENABLED", "false"},
     {"PROMETHEUS_PATH", "/m"},
     {"SWAGGER_ENABLED", "true"},
