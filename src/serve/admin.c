@@ -33,6 +33,9 @@ static void answer_metrics(struct exchange *exchange)
     metrics_set(shared->metrics, METRIC_UP, is_ready(shared));
     metrics_set(shared->metrics, METRIC_IN_FLIGHT, atomic_load(&shared->admission.in_use));
     metrics_set(shared->metrics, METRIC_CONNECTIONS, atomic_load(&shared->connections));
+    if (exchange->io->deployment != NULL) {
+        placement_measure(&exchange->io->deployment->placement, shared->metrics);
+    }
     bytes_reset(reply, reply->capacity);
     if (metrics_write(shared->metrics, reply) != ERR_OK) {
         struct error error;

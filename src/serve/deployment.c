@@ -37,6 +37,7 @@ void deployment_unref(struct deployment *deployment)
 
 void deployment_free(struct deployment *deployment)
 {
+    placement_done(&deployment->placement); /* its runners use all that follows */
     codec_plan_free(deployment->plan);
     if (deployment->model != NULL) {
         deployment->backend->close(deployment->model);
@@ -369,4 +370,12 @@ int deployment_load(const struct deployment_query *query, struct deployment **re
     }
     *ret_deployment = deployment;
     return ERR_OK;
+}
+
+int deployment_place(struct deployment *deployment, struct error *error)
+{
+    const struct settings *settings = &deployment->settings;
+    unsigned io_threads = settings->io_threads == 0 ? cpu_quota() : settings->io_threads;
+    return placement_init(&deployment->placement, settings, &deployment->target,
+                          deployment->signature, intra_op_threads(settings, io_threads), error);
 }

@@ -18,6 +18,7 @@
 #include "config/settings.h"
 #include "sched/batch.h"
 #include "sched/probe.h"
+#include "serve/placement.h"
 
 struct deployment {
     unsigned magic;
@@ -38,8 +39,9 @@ struct deployment {
     struct codec_plan *plan;
     struct batch_target target;
     enum probe_result trial; /* what its trial run has shown about its rows */
-    struct slice name;       /* of the manifest, else of the file */
-    uint64_t load_ns;        /* how long opening took */
+    struct placement placement;
+    struct slice name; /* of the manifest, else of the file */
+    uint64_t load_ns;  /* how long opening took */
 };
 
 /* Where lines for people go while loading: contradictions, remarks. */
@@ -58,6 +60,11 @@ struct deployment_query {
  */
 MUST_CHECK int deployment_load(const struct deployment_query *query,
                                struct deployment **ret_deployment, struct error *error);
+/*
+ * Before it serves: decides where it runs and starts its runners. One that was not placed runs on
+ * the loops. What it returns is placement_init's. Blocking; once, by its only owner.
+ */
+MUST_CHECK int deployment_place(struct deployment *deployment, struct error *error);
 struct deployment *deployment_ref(struct deployment *deployment);
 void deployment_unref(struct deployment *deployment); /* NULL is fine; any thread */
 /* Closes the model and frees all. What on_unused ends with. */

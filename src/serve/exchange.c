@@ -299,8 +299,10 @@ static void inference_finished(struct inference *inference)
     struct io_thread *io = exchange->io;
     exchange->has_slot = false;
     io_thread_leave_slot(io);
+    io->inferences--;
     if (exchange->owner == NULL) {
         exchange_free(exchange);
+        io_thread_on_session_end(io);
         return;
     }
     if (inference->status != ERR_OK) {
@@ -346,8 +348,10 @@ void exchange_on_slot(struct exchange *exchange)
         .deadline_ns = settings->request_timeout_ns == 0
                            ? 0
                            : exchange->started_ns + settings->request_timeout_ns,
+        .owner = &io->returns.owner,
         .finished = inference_finished,
     };
+    io->inferences++;
     infer_start(inference, io->deployment, &io->queue);
     if (!inline_queue_is_empty(&io->queue)) {
         io_thread_wants_turn(io);

@@ -69,6 +69,16 @@ static int decode(struct inference *inference, const struct deployment *deployme
                         &inference->inputs, &inference->error);
 }
 
+static void refuse_job(struct inference *inference)
+{
+    struct deployment *deployment = inference->deployment;
+    metrics_count(inference->metrics, METRIC_REJECTIONS, REJECTION_QUEUE_FULL, 1);
+    codec_inputs_done(&inference->inputs);
+    error_set(&inference->error, ERR_BUSY, "too_many_requests");
+    finish(inference, ERR_BUSY);
+    deployment_unref(deployment);
+}
+
 void infer_start(struct inference *inference, struct deployment *deployment,
                  struct inline_queue *queue)
 {
@@ -96,9 +106,12 @@ void infer_start(struct inference *inference, struct deployment *deployment,
     job->deadline_ns = inference->deadline_ns;
     job->arena = inference->arena;
     job->values = values;
+    job->owner = inference->owner;
     job->done = job_done;
     atomic_init(&job->cancelled, false);
-    inline_queue_submit(queue, job);
+    if (placement_submit(&deployment->placement, queue, job) != ERR_OK) {
+        refuse_job(inference);
+    }
 }
 
 void infer_cancel(struct inference *inference)

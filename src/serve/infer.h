@@ -27,7 +27,8 @@ struct inference {
     struct bytes *reply; /* shared scratch: emptied, then holds the answer's body */
     struct metrics_shard *metrics;
     uint64_t (*clock_ns)(void);
-    uint64_t deadline_ns; /* 0: none */
+    uint64_t deadline_ns;    /* 0: none */
+    struct job_owner *owner; /* brings the job back to this thread */
     /* Called once, on the loop's thread, when the answer or the error is there. */
     void (*finished)(struct inference *inference);
 
@@ -45,8 +46,8 @@ struct inference {
 };
 
 /*
- * Decodes and submits. A request that cannot be decoded finishes before this returns. The
- * deployment is referenced until `finished` has returned.
+ * Decodes and submits. A request that cannot be decoded, or that no runner has room for (ERR_BUSY),
+ * finishes before this returns. The deployment is referenced until `finished` has returned.
  */
 void infer_start(struct inference *inference, struct deployment *deployment,
                  struct inline_queue *queue);

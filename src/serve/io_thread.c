@@ -178,7 +178,7 @@ static void on_accept(void *user, int fd)
 
 static void stop_when_idle(struct io_thread *io)
 {
-    if (atomic_load(&io->shared->draining) && io->sessions == NULL) {
+    if (atomic_load(&io->shared->draining) && io->sessions == NULL && io->inferences == 0) {
         loop_stop(io->loop);
     }
 }
@@ -283,6 +283,7 @@ int io_thread_init(struct io_thread *io, struct server_shared *shared, int liste
         status = error_set(error, ERR_NO_MEMORY, "no memory for a timer");
     }
     if (status == ERR_OK) {
+        returns_init(&io->returns, io->loop, io->metrics);
         status = acceptor_new(io->loop, listen_fd, on_accept, io, &io->acceptor, error);
     }
     return status;
@@ -303,6 +304,7 @@ static void release(struct io_thread *io)
         io->free_exchanges = exchange->next;
         exchange_destroy(exchange);
     }
+    CHECK(io->inferences == 0);
     inline_queue_done(&io->queue);
     bytes_done(&io->reply);
     deployment_unref(io->deployment);

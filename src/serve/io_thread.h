@@ -18,6 +18,7 @@
 #include "sched/inline.h"
 #include "serve/deployment.h"
 #include "serve/exchange.h"
+#include "serve/returns.h"
 
 /* What all I/O threads share. Made before them, freed after them. */
 struct server_shared {
@@ -46,6 +47,8 @@ struct io_thread {
 
     struct inline_queue queue;
     struct loop_task turn_task; /* runs the queue at the end of a turn */
+    struct returns returns;     /* jobs that come back from runners */
+    unsigned inferences;        /* begun and not finished: the loop does not end before them */
     struct bytes reply;         /* body of the answer being made */
 
     struct exchange *free_exchanges;
@@ -93,7 +96,10 @@ void io_thread_enter_slot(struct io_thread *io, struct exchange *exchange);
 void io_thread_leave_slot(struct io_thread *io);
 /* Takes an exchange that waits out of the queue. */
 void io_thread_stop_waiting(struct io_thread *io, struct exchange *exchange);
-/* After a session has ended: a draining loop stops with its last one. */
+/*
+ * After a session, or an inference whose client had gone, has ended: a draining loop stops with its
+ * last one.
+ */
 void io_thread_on_session_end(struct io_thread *io);
 /* 32 hexadecimal digits that no other request of this process has. */
 void io_thread_make_request_id(struct io_thread *io, char text[32]);

@@ -61,6 +61,12 @@ static void load(struct loader *loader)
     struct deployment *deployment;
     bool reload = atomic_load(&loader->shared->ready);
     int status = deployment_load(&loader->query, &deployment, &error);
+    if (status == ERR_OK) {
+        status = deployment_place(deployment, &error);
+        if (status != ERR_OK) {
+            deployment_unref(deployment);
+        }
+    }
     if (reload) {
         metrics_count_reload(loader->shared->metrics, status == ERR_OK ? RELOAD_OK : RELOAD_FAILED);
     }

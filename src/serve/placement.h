@@ -1,0 +1,43 @@
+/*
+ * Where a deployment's model runs: on the I/O loops, on runner threads of its own, or (auto) as its
+ * run time asks. Binds sched/execution and sched/pool to the settings; part of a deployment.
+ */
+#ifndef SERVE_PLACEMENT_H
+#define SERVE_PLACEMENT_H
+
+#include "base/error.h"
+#include "config/settings.h"
+#include "obs/metrics.h"
+#include "sched/batch.h"
+#include "sched/execution.h"
+#include "sched/inline.h"
+#include "sched/pool.h"
+#include "tensor/signature.h"
+
+struct placement {
+    struct execution execution;
+    struct pool *pool; /* NULL where nothing is ever pooled */
+};
+
+/*
+ * Times a run of the model, which is warm, and starts its runners where it may need some. The target
+ * learns of the execution; it and the placement are not moved after. Blocking; any thread.
+ * `intra_op_threads` is what one run occupies. ERR_NO_MEMORY, ERR_INTERNAL.
+ */
+MUST_CHECK int placement_init(struct placement *placement, const struct settings *settings,
+                              struct batch_target *target, const struct signature *signature,
+                              unsigned intra_op_threads, struct error *error);
+/* Ends the runners; no job is there any more. Fine for one that is all zero. */
+void placement_done(struct placement *placement);
+
+/*
+ * Hands the job to the loop's queue or to the runners. ERR_OK: it comes back by way of `done`.
+ * Otherwise it was not taken: ERR_BUSY. The queue's thread.
+ */
+MUST_CHECK int placement_submit(struct placement *placement, struct inline_queue *queue,
+                                struct job *job);
+
+/* Sets the gauges that speak of execution and runners. Any thread. */
+void placement_measure(const struct placement *placement, struct metrics *metrics);
+
+#endif
