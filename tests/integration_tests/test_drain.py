@@ -193,6 +193,6 @@ def test_second_signal_ends_at_once(own_backend):
 def test_signal_during_the_start(own_backend, tmp_path):
     """Before the model is ready: it ends with 0 as well."""
     for _ in range(5):
-        with Server(own_backend.model(), fake=own_backend.is_fake, expect_ready=False) as server:
+        with Server(own_backend.model(), fake=own_backend.is_fake, expect_ready=False, env=LEAVES_THREADS) as server:
             server.terminate()
             assert server.wait() == 0

@@ -118,12 +118,10 @@ def test_example_of_a_manifest_as_text(start, model_dir):
 
 @pytest.mark.parametrize("name", [
     'quote " and \\', "a: b # c", "- [x] {y}", "\n      injected: true\n", "<img src=x onerror=alert(1)>", "é 日本 😀",
-    "\x01\x7f", "x" * 5000, "%YAML 1.2", "'", "*anchor &ref !tag", "null", "~", "",
+    "\x01\x7f", "x" * 5000, "%YAML 1.2", "'", "*anchor &ref !tag", "null", "~",
 ])
 def test_hostile_names(start, tmp_path, name):
     """Names come from model files: whatever they are, the document is well-formed and says them."""
-    if name == "":
-        pytest.skip("ONNX means something else by it: a missing input")
     shape = ("N", 2)
     graph = helper.make_graph(
         [helper.make_node("Identity", [name], ["y"])], name,
