@@ -62,7 +62,7 @@ static int put_rows(struct decode *decode, const struct field *field, const stru
     json_rows_init(&rows, decode, field, source->count);
     const struct json_value *element = source->first;
     for (size_t i = 0; i < source->count; i++, element = json_value_next(element)) {
-        const struct json_value *row;
+        const struct json_value *row = element;
         place.row = (int64_t)i + decode->origin->rows;
         status = find_row(source, element, place, &row, error);
         if (status == ERR_OK) {

@@ -67,7 +67,7 @@ static int open_rows(struct json_rows *rows, const struct json_value *value,
                      const struct place *place, struct error *error)
 {
     struct decode *decode = rows->decode;
-    struct row_shape shape;
+    struct row_shape shape = {0};
     if (json_shape(value, &shape, error) != ERR_OK) {
         return place_prefix(error, place);
     }
@@ -106,6 +106,7 @@ static int put_cell(const struct decode *decode, struct sink *sink, size_t index
 
 static int refuse_length(const struct sink *sink, size_t got, size_t wanted, struct error *error)
 {
+    CHECK(sink->port != NULL);
     struct slice name = text_excerpt(sink->port->name);
     return error_set(error, ERR_INVALID, "%zu value%s where the first row has %zu (input \"%.*s\")",
                      got, got == 1 ? "" : "s", wanted, SLICE_FMT(name));
@@ -161,7 +162,7 @@ static int enter_array(const struct sink *sink, struct level *level, const struc
 static int put_nested(const struct decode *decode, struct sink *sink,
                       const struct json_value *value, struct place *place, struct error *error)
 {
-    struct level levels[TENSOR_MAX_RANK];
+    struct level levels[TENSOR_MAX_RANK] = {0};
     unsigned depth = 0;
     size_t index = 0;
     for (;;) {

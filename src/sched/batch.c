@@ -28,6 +28,7 @@ static void run_alone(const struct batch_target *target, struct job *job,
 static int gather_input(const struct job *jobs, size_t i, int64_t rows, struct tensor *ret_tensor,
                         struct error *error)
 {
+    CHECK(jobs != NULL);
     const struct tensor *first = &jobs->inputs[i];
     int64_t dims[TENSOR_MAX_RANK];
     memcpy(dims, first->dims, sizeof(dims));

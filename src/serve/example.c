@@ -4,6 +4,7 @@
  */
 #include "serve/example.h"
 
+#include "base/check.h"
 #include "base/checked.h"
 #include "base/num.h"
 #include "serve/yaml.h"
@@ -182,6 +183,7 @@ static int put_inputs(const struct example_model *model, struct yaml *text)
 {
     const struct signature *signature = model->signature;
     size_t elements = 0;
+    CHECK(signature->inputs != NULL || signature->input_count == 0);
     yaml_put(text, "{");
     for (size_t i = 0; i < signature->input_count; i++) {
         struct example_shape shape;

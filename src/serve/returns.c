@@ -8,6 +8,8 @@
 
 #include <stddef.h>
 
+#include "base/check.h"
+
 static void push(struct returns *returns, struct job *newest, struct job *oldest)
 {
     struct job *before = atomic_load(&returns->newest);
@@ -20,6 +22,7 @@ static void push(struct returns *returns, struct job *newest, struct job *oldest
 static void on_return(struct job_owner *owner, struct job *jobs)
 {
     struct returns *returns = (struct returns *)(void *)owner;
+    CHECK(jobs != NULL);
     struct job *oldest = jobs;
     struct job *newest = NULL;
     while (jobs != NULL) {
