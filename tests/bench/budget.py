@@ -112,6 +112,7 @@ def measure():
         file = pathlib.Path(scratch) / "counts"
         environment = clean_environment(
             scratch, HOST="127.0.0.1", PORT=str(port), GRPC_PORT="0", IO_THREADS="1",
+            EXECUTION="inline",  # valgrind is slow enough to have the model pooled
             ONNX_INTRA_OP_THREADS="1", OTEL_ENABLED="false", SM_MODEL_DIR=str(MODEL),
             REQUEST_TIMEOUT_S="0", KEEPALIVE_TIMEOUT_S="600",
         )
