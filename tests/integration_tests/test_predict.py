@@ -311,7 +311,9 @@ def test_a_signal_leaves_the_old_file(tmp_path, number):
     home.mkdir()
     process = subprocess.Popen([binary(), "predict", str(MODELS / "sum3"), "--input", "-", "--content-type", "text/csv",
                                 "--output", str(target)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE, env=environment({}, home))
+                               stderr=subprocess.PIPE, env=environment({}, home),
+                               # A shell's background jobs ignore SIGINT, and hand that on.
+                               preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
     process.stdin.write(b"1,2,3\n" * 100_000)
     process.stdin.flush()
     wait_for_file(tmp_path, ".answer.", process)

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "unit_tests/backend_testing.h"
@@ -42,12 +43,33 @@ static void refuses_what_is_no_runtime(void **state)
 }
 
 /* The test stands two levels below its build tree, from where the search path leads nowhere. */
+/*
+ * In a process of its own, as a machine may have a runtime on its library path: once loaded it would
+ * stay for the tests that follow.
+ */
 static void names_what_was_searched(void **state)
 {
     (void)state;
-    struct error error;
-    if (backend_ort.version(NULL, &error) != NULL) {
-        skip(); /* this machine has one on its library path; the load below is then its repetition */
+    int ends[2];
+    struct error error = {.text = ""};
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        const char *version = backend_ort.version(NULL, &error);
+        const char *said = version == NULL ? error.text : "";
+        _exit(write(ends[1], said, strlen(said)) < 0);
+    }
+    close(ends[1]);
+    ssize_t len = read(ends[0], error.text, sizeof(error.text) - 1);
+    close(ends[0]);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_true(len >= 0);
+    if (len == 0) {
+        print_message("this machine has a runtime on its library path\n");
+        return;
     }
     assert_non_null(strstr(error.text, "libonnxruntime.so.1"));
     assert_non_null(strstr(error.text, "../lib/onnxd"));
