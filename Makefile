@@ -38,7 +38,7 @@ test-unit test-integration test-e2e: test-%: ## one suite alone
 	@scripts/build release
 	@scripts/run-tests release $* -- $(PYTEST_ARGS)
 
-dev: ## build with gcc -Og, warnings are errors: build-dev/
+dev: ## build with gcc -O2, warnings are errors: build-dev/
 	@scripts/setup test
 	@scripts/build dev
 
