@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -62,6 +63,22 @@ ssize_t sys_send(int fd, const void *bytes, size_t size)
     ssize_t result;
     do {
         result = fails(SYS_SEND) ? -1 : send(fd, bytes, limited(size), MSG_NOSIGNAL);
+    } while (result < 0 && errno == EINTR);
+    return result;
+}
+
+ssize_t sys_send_two(int fd, struct slice first, struct slice second)
+{
+    size_t first_bytes = limited(first.len);
+    struct iovec parts[2] = {
+        {.iov_base = (void *)(uintptr_t)first.ptr, .iov_len = first_bytes},
+        {.iov_base = (void *)(uintptr_t)second.ptr,
+         .iov_len = first_bytes < first.len ? 0 : limited(second.len)},
+    };
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    ssize_t result;
+    do {
+        result = fails(SYS_SEND) ? -1 : sendmsg(fd, &message, MSG_NOSIGNAL);
     } while (result < 0 && errno == EINTR);
     return result;
 }

@@ -15,10 +15,13 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "base/slice.h"
 
 MUST_CHECK ssize_t sys_read(int fd, void *bytes, size_t size);
 /* send(2) with MSG_NOSIGNAL: a peer that is gone is EPIPE, never a signal. */
 MUST_CHECK ssize_t sys_send(int fd, const void *bytes, size_t size);
+/* Both in one call, the second behind the first. */
+MUST_CHECK ssize_t sys_send_two(int fd, struct slice first, struct slice second);
 MUST_CHECK int sys_shutdown(int fd, int how);
 /* Cannot fail: Linux has closed the descriptor whatever close(2) returns. errno is kept. */
 void sys_close(int fd);

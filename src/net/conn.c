@@ -50,7 +50,8 @@ struct conn {
     uint64_t sent_ns;        /* when the socket last took bytes */
     struct bytes input;
     struct bytes output;
-    size_t output_peak; /* how much was queued last time: what storage to ask for next time */
+    struct bytes behind; /* storage that was taken over, sent after the output */
+    size_t output_peak;  /* how much was queued last time: what storage to ask for next time */
     size_t dropped_bytes;
     bool paused;
     bool hand_up;       /* settle() is to call on_input and on_eof where there is cause */
@@ -105,10 +106,15 @@ static void set_deadline(struct conn *conn, uint64_t at_ns)
     }
 }
 
+static size_t unsent_bytes(const struct conn *conn)
+{
+    return bytes_len(&conn->output) + bytes_len(&conn->behind);
+}
+
 /* The layer above wants no more input now, or it is not to make more output. */
 static bool is_held(const struct conn *conn)
 {
-    return conn->paused || bytes_len(&conn->output) >= CONN_OUTPUT_HIGH_BYTES;
+    return conn->paused || unsent_bytes(conn) >= CONN_OUTPUT_HIGH_BYTES;
 }
 
 static bool can_read(const struct conn *conn)
@@ -257,12 +263,18 @@ static void on_ready(struct loop_source *source, uint32_t ready)
     watch(conn, in_vain);
 }
 
+static void drop_output(struct conn *conn)
+{
+    bytes_consume(&conn->output, bytes_len(&conn->output));
+    chunks_reclaim(loop_chunks(conn->loop), &conn->output);
+    bytes_done(&conn->behind);
+}
+
 static void free_conn(struct conn *conn)
 {
     bytes_consume(&conn->input, bytes_len(&conn->input));
-    bytes_consume(&conn->output, bytes_len(&conn->output));
+    drop_output(conn);
     chunks_reclaim(loop_chunks(conn->loop), &conn->input);
-    chunks_reclaim(loop_chunks(conn->loop), &conn->output);
     loop_undefer(conn->loop, &conn->settle_task);
     loop_undefer(conn->loop, &conn->write_task);
     conn->magic = 0;
@@ -302,23 +314,42 @@ static void start_lingering(struct conn *conn)
     set_deadline(conn, loop_now_ns(conn->loop) + CONN_LINGER_MAX_NS);
 }
 
+/* So many bytes were sent. What is behind moves up as soon as all before it has gone. */
+static void consume_output(struct conn *conn, size_t count)
+{
+    size_t own = bytes_len(&conn->output);
+    own = own < count ? own : count;
+    bytes_consume(&conn->output, own);
+    if (bytes_len(&conn->behind) == 0) {
+        return;
+    }
+    bytes_consume(&conn->behind, count - own);
+    if (bytes_len(&conn->output) == 0) {
+        chunks_reclaim(loop_chunks(conn->loop), &conn->output);
+        conn->output = conn->behind;
+        bytes_init(&conn->behind, CONN_OUTPUT_MAX_BYTES);
+    }
+}
+
 static void send_some(struct conn *conn)
 {
     struct slice unsent = bytes_slice(&conn->output);
     if (conn->output.head == 0) {
         conn->output_peak = unsent.len;
     }
-    ssize_t count = sys_send(conn->source.fd, unsent.ptr, unsent.len);
+    ssize_t count = bytes_len(&conn->behind) == 0
+                        ? sys_send(conn->source.fd, unsent.ptr, unsent.len)
+                        : sys_send_two(conn->source.fd, unsent, bytes_slice(&conn->behind));
     if (count < 0 && errno != EAGAIN) {
         end(conn, CONN_END_ERROR);
         return;
     }
     if (count > 0) {
-        bytes_consume(&conn->output, (size_t)count);
+        consume_output(conn, (size_t)count);
         conn->sent_ns = loop_now_ns(conn->loop);
     }
     /* A short write means that the socket is full: no need to be told by EAGAIN. */
-    conn->write_blocked = bytes_len(&conn->output) > 0;
+    conn->write_blocked = unsent_bytes(conn) > 0;
 }
 
 /* Once a turn, as a last task: all that this turn has appended goes out together. */
@@ -332,12 +363,12 @@ static void write_out(struct loop_task *task)
     conn->write_ready = false;
     bool was_held = is_held(conn);
     if (conn->state == STATE_LINGERING) {
-        bytes_consume(&conn->output, bytes_len(&conn->output)); /* appended too late */
-    } else if (bytes_len(&conn->output) > 0) {
+        drop_output(conn); /* appended too late */
+    } else if (unsent_bytes(conn) > 0) {
         send_some(conn);
     }
     chunks_reclaim(loop_chunks(conn->loop), &conn->output);
-    if (conn->state == STATE_FLUSHING && bytes_len(&conn->output) == 0) {
+    if (conn->state == STATE_FLUSHING && unsent_bytes(conn) == 0) {
         start_lingering(conn);
     }
     if (was_held && !is_held(conn)) {
@@ -401,6 +432,7 @@ int conn_new(struct loop *loop, int fd, const struct conn_events *events, void *
     conn->watched = CONN_READ_EVENTS;
     bytes_init(&conn->input, CONN_INPUT_MAX_BYTES);
     bytes_init(&conn->output, CONN_OUTPUT_MAX_BYTES);
+    bytes_init(&conn->behind, CONN_OUTPUT_MAX_BYTES);
     int status = loop_timer_set(loop, &conn->timer, UINT64_MAX);
     if (status != ERR_OK) {
         (void)error_set(error, ERR_NO_MEMORY, "no memory for a connection's timer");
@@ -440,15 +472,37 @@ struct bytes *conn_input(struct conn *conn)
 struct bytes *conn_output(struct conn *conn)
 {
     CHECK_MAGIC(conn, CONN_MAGIC);
-    chunks_lend(loop_chunks(conn->loop), &conn->output, conn->output_peak);
     conn_wants_write(conn);
+    if (bytes_len(&conn->behind) > 0) {
+        return &conn->behind;
+    }
+    chunks_lend(loop_chunks(conn->loop), &conn->output, conn->output_peak);
     return &conn->output;
+}
+
+int conn_take_output(struct conn *conn, struct bytes *more)
+{
+    CHECK_MAGIC(conn, CONN_MAGIC);
+    conn_wants_write(conn);
+    if (bytes_len(&conn->behind) > 0) {
+        int status = bytes_put(&conn->behind, bytes_slice(more));
+        bytes_done(more);
+        return status;
+    }
+    bytes_done(&conn->behind);
+    conn->behind = *more;
+    conn->behind.max = CONN_OUTPUT_MAX_BYTES;
+    bytes_init(more, more->max);
+    if (bytes_len(&conn->output) == 0) {
+        consume_output(conn, 0);
+    }
+    return ERR_OK;
 }
 
 size_t conn_unsent_bytes(const struct conn *conn)
 {
     CHECK_MAGIC(conn, CONN_MAGIC);
-    return bytes_len(&conn->output);
+    return unsent_bytes(conn);
 }
 
 uint64_t conn_sent_ns(const struct conn *conn)

@@ -79,13 +79,19 @@ struct loop *conn_loop(const struct conn *conn);
  */
 struct bytes *conn_input(struct conn *conn);
 /*
- * Bytes to send: append; they go out at the end of this turn, in one write, and on as the socket
+ * Bytes to send: append; they go out at the end of this turn, in one call, and on as the socket
  * takes them. Ask anew in each turn, as it is given its storage here.
  */
 struct bytes *conn_output(struct conn *conn);
 /* How many bytes wait to be sent, and when the socket last took some (0: never). */
 size_t conn_unsent_bytes(const struct conn *conn);
 uint64_t conn_sent_ns(const struct conn *conn);
+/*
+ * Takes over the storage of a filled queue, which is left empty, and sends its bytes behind what was
+ * appended before: a large body is not copied. What is appended from then on follows it.
+ * ERR_NO_MEMORY where one that was taken before has not gone out yet and this must be appended to it.
+ */
+MUST_CHECK int conn_take_output(struct conn *conn, struct bytes *more);
 /* Call after appending to conn_output: schedules the write. */
 void conn_wants_write(struct conn *conn);
 

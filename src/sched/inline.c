@@ -8,9 +8,9 @@
 #define SCRATCH_MAX_BYTES (64 * 1024 * 1024)
 
 void inline_queue_init(struct inline_queue *queue, struct metrics_shard *metrics,
-                       uint64_t (*clock_ns)(void))
+                       uint64_t (*clock_ns)(void), void (*on_job)(struct inline_queue *queue))
 {
-    *queue = (struct inline_queue){.metrics = metrics, .clock_ns = clock_ns};
+    *queue = (struct inline_queue){.metrics = metrics, .clock_ns = clock_ns, .on_job = on_job};
     queue_init(&queue->jobs);
     arena_init(&queue->scratch, SCRATCH_BLOCK_BYTES, SCRATCH_MAX_BYTES);
 }
@@ -30,7 +30,11 @@ void inline_queue_set_target(struct inline_queue *queue, const struct batch_targ
 void inline_queue_submit(struct inline_queue *queue, struct job *job)
 {
     CHECK(queue->target != NULL);
+    bool first = inline_queue_is_empty(queue);
     queue_push(&queue->jobs, job);
+    if (first) {
+        queue->on_job(queue);
+    }
 }
 
 bool inline_queue_is_empty(const struct inline_queue *queue)
@@ -48,15 +52,9 @@ static void give_back(struct inline_queue *queue, struct job *jobs)
     }
 }
 
-void inline_queue_run(struct inline_queue *queue, uint64_t now_ns)
+static void run_batch(struct inline_queue *queue, const struct batch_target *target,
+                      struct job *jobs)
 {
-    give_back(queue, queue_take_dead(&queue->jobs, now_ns));
-    if (inline_queue_is_empty(queue)) {
-        return;
-    }
-    const struct batch_target *target = queue->target;
-    int64_t max_rows = execution_inline_rows(target->execution, target->max_rows);
-    struct job *jobs = policy_take(target, max_rows, &queue->jobs);
     uint64_t started_ns = queue->clock_ns();
     struct batch_report report;
     batch_run(target, jobs, &queue->scratch, &report);
@@ -65,4 +63,22 @@ void inline_queue_run(struct inline_queue *queue, uint64_t now_ns)
     execution_observe(target->execution, jobs, &report, finished_ns - started_ns);
     give_back(queue, jobs);
     arena_reset(&queue->scratch);
+}
+
+void inline_queue_run(struct inline_queue *queue, uint64_t now_ns)
+{
+    give_back(queue, queue_take_dead(&queue->jobs, now_ns));
+    if (inline_queue_is_empty(queue)) {
+        return;
+    }
+    const struct batch_target *target = queue->target;
+    int64_t max_rows = execution_inline_rows(target->execution, target->max_rows);
+    run_batch(queue, target, policy_take(target, max_rows, &queue->jobs));
+}
+
+void inline_queue_run_one(struct inline_queue *queue, const struct batch_target *target,
+                          struct job *job)
+{
+    job->next = NULL;
+    run_batch(queue, target, job);
 }

@@ -19,12 +19,13 @@ struct inline_queue {
     const struct batch_target *target; /* borrowed; NULL until a model is there */
     struct metrics_shard *metrics;
     uint64_t (*clock_ns)(void);
+    void (*on_job)(struct inline_queue *queue); /* the queue is not empty any more */
     struct job_queue jobs;
     struct arena scratch; /* of one run */
 };
 
 void inline_queue_init(struct inline_queue *queue, struct metrics_shard *metrics,
-                       uint64_t (*clock_ns)(void));
+                       uint64_t (*clock_ns)(void), void (*on_job)(struct inline_queue *queue));
 void inline_queue_done(struct inline_queue *queue); /* the queue must be empty */
 
 /* Only while the queue is empty. */
@@ -32,6 +33,9 @@ void inline_queue_set_target(struct inline_queue *queue, const struct batch_targ
 
 /* Borrows the job until its `done`. A target must be set. */
 void inline_queue_submit(struct inline_queue *queue, struct job *job);
+/* Runs one job now, on a model that the queue has had for its target before. Calls its `done`. */
+void inline_queue_run_one(struct inline_queue *queue, const struct batch_target *target,
+                          struct job *job);
 bool inline_queue_is_empty(const struct inline_queue *queue);
 
 /*

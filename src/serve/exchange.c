@@ -63,6 +63,7 @@ void exchange_free(struct exchange *exchange)
     struct io_thread *io = exchange->io;
     CHECK(!exchange->has_slot && !exchange->waits_for_slot);
     gunzip_free(exchange->gunzip);
+    infer_done(&exchange->inference);
     if (io->free_exchange_count >= RECYCLED_MAX) {
         exchange_destroy(exchange);
         return;
@@ -310,6 +311,9 @@ static void inference_finished(struct inference *inference)
         exchange_refuse(exchange);
         return;
     }
+    if (inference->reply == &inference->own_reply) {
+        exchange->response_storage = inference->reply;
+    }
     exchange_respond(exchange, 200, media_content_type(inference->media),
                      bytes_slice(inference->reply));
 }
@@ -342,20 +346,19 @@ void exchange_on_slot(struct exchange *exchange)
         .content_type = content_type(exchange),
         .accept = accept_wish(exchange),
         .body = bytes_slice(&exchange->body),
-        .reply = &io->reply,
+        .scratch = &io->reply,
         .metrics = io->metrics,
         .clock_ns = io->shared->clock_ns,
         .deadline_ns = settings->request_timeout_ns == 0
                            ? 0
                            : exchange->started_ns + settings->request_timeout_ns,
         .owner = &io->returns.owner,
+        .loop = io->loop,
+        .tasks = io->shared->tasks,
         .finished = inference_finished,
     };
     io->inferences++;
     infer_start(inference, io->deployment, &io->queue);
-    if (!inline_queue_is_empty(&io->queue)) {
-        io_thread_wants_turn(io);
-    }
 }
 
 void exchange_on_no_slot(struct exchange *exchange)

@@ -50,7 +50,8 @@ struct exchange {
     /* The answer. */
     struct http_response response;
     struct http_field fields[EXCHANGE_FIELDS_MAX];
-    struct slice response_body; /* in the arena, static, or the I/O thread's reply buffer */
+    struct slice response_body;     /* in the arena, static, or the I/O thread's reply buffer */
+    struct bytes *response_storage; /* holds the body alone and may be taken over; else NULL */
     struct error error;
 };
 

@@ -2,10 +2,28 @@
 
 #include <stddef.h>
 
+#include "base/check.h"
 #include "base/log.h"
 
-/* A reply buffer larger than this is given back before the next answer. */
-#define REPLY_KEPT_BYTES ((size_t)256 * 1024)
+/* A scratch buffer larger than this is given back before the next answer. */
+#define SCRATCH_KEPT_BYTES ((size_t)256 * 1024)
+
+static struct inference *of_job(struct job *job)
+{
+    return (struct inference *)(void *)((char *)job - offsetof(struct inference, job));
+}
+
+static struct inference *of_task(struct task *task)
+{
+    return (struct inference *)(void *)((char *)task - offsetof(struct inference, task));
+}
+
+static struct inference *of_mail(struct loop_mail *mail)
+{
+    return (struct inference *)(void *)((char *)mail - offsetof(struct inference, mail));
+}
+
+/* ---- the end ---- */
 
 /* What the cause of a server's failure is goes to the log; the client learns only that it failed. */
 static void log_failure(const struct inference *inference)
@@ -15,102 +33,232 @@ static void log_failure(const struct inference *inference)
     }
 }
 
-static void finish(struct inference *inference, enum error_code status)
+static void finish(struct inference *inference)
 {
-    inference->status = status;
+    struct deployment *deployment = inference->deployment;
     log_failure(inference);
     inference->finished(inference);
+    deployment_unref(deployment);
 }
 
-static uint64_t observe_since(struct inference *inference, enum metric metric, uint64_t before_ns)
+static void fail(struct inference *inference, enum error_code code, const char *text)
 {
-    uint64_t now_ns = inference->clock_ns();
-    metrics_observe(inference->metrics, metric, SERIES_NONE, now_ns - before_ns);
-    return now_ns;
+    inference->status = (enum error_code)error_set(&inference->error, code, "%s", text);
+    finish(inference);
+}
+
+void infer_done(struct inference *inference)
+{
+    bytes_done(&inference->own_reply);
+}
+
+/* ---- work that may be done elsewhere ---- */
+
+/* The work on one of the pool's threads, then `after` on the loop's. */
+static void begin_task(struct inference *inference, void (*work)(struct task *task),
+                       void (*after)(struct loop_mail *mail))
+{
+    inference->mail.deliver = after;
+    inference->task.run = work;
+    task_pool_submit(inference->tasks, &inference->task);
+}
+
+static void post_home(struct task *task)
+{
+    struct inference *inference = of_task(task);
+    loop_post(inference->loop, &inference->mail);
+}
+
+/* Whether nobody waits for the answer any more, after a time in a queue. */
+static bool is_dead(const struct inference *inference)
+{
+    return atomic_load_explicit(&inference->job.cancelled, memory_order_relaxed) ||
+           (inference->deadline_ns != 0 && inference->clock_ns() >= inference->deadline_ns);
+}
+
+/* ---- the answer ---- */
+
+static void encode(struct inference *inference)
+{
+    uint64_t before_ns = inference->clock_ns();
+    const struct deployment *deployment = inference->deployment;
+    inference->status = (enum error_code)codec_encode(deployment->plan, inference->accept_media,
+                                                      inference->job.values, inference->reply,
+                                                      &inference->media, &inference->error);
+    for (size_t i = 0; i < deployment->target.wanted_count; i++) {
+        value_done(&inference->job.values[i]);
+    }
+    inference->encode_ns = inference->clock_ns() - before_ns;
+}
+
+static void answer(struct inference *inference)
+{
+    metrics_observe(inference->metrics, METRIC_ENCODE_DURATION, SERIES_NONE, inference->encode_ns);
+    finish(inference);
+}
+
+static void encode_elsewhere(struct task *task)
+{
+    encode(of_task(task));
+}
+
+static void on_encoded(struct loop_mail *mail)
+{
+    answer(of_mail(mail));
+}
+
+/* Numbers and texts in a value, which encoding takes its time for. */
+static uint64_t count_cells(const struct value *value)
+{
+    switch (value->kind) {
+    case VALUE_TENSOR:
+        return (uint64_t)tensor_elements(&value->tensor);
+    case VALUE_MAP:
+        return (uint64_t)tensor_elements(&value->mapped);
+    case VALUE_SEQUENCE:
+        /* Items of a sequence are alike. */
+        if (value->item_count == 0) {
+            return 0;
+        }
+        return value->items->kind == VALUE_SEQUENCE ? value->item_count
+                                                    : value->item_count * count_cells(value->items);
+    case VALUE_NONE:
+        break;
+    }
+    return 0;
+}
+
+static bool is_large_answer(const struct inference *inference)
+{
+    uint64_t cells = 0;
+    for (size_t i = 0; i < inference->deployment->target.wanted_count; i++) {
+        cells += count_cells(&inference->job.values[i]);
+    }
+    return cells >= INFER_LARGE_ANSWER_CELLS;
 }
 
 static void job_done(struct job *job)
 {
-    struct inference *inference =
-        (struct inference *)(void *)((char *)job - offsetof(struct inference, job));
-    struct deployment *deployment = inference->deployment;
-    enum error_code status = job->status;
+    struct inference *inference = of_job(job);
     codec_inputs_done(&inference->inputs);
-    if (status == ERR_OK) {
-        bytes_reset(inference->reply, REPLY_KEPT_BYTES);
-        status =
-            (enum error_code)codec_encode(deployment->plan, inference->accept_media, job->values,
-                                          inference->reply, &inference->media, &inference->error);
-        observe_since(inference, METRIC_ENCODE_DURATION, job->finished_ns);
-        for (size_t i = 0; i < deployment->target.wanted_count; i++) {
-            value_done(&job->values[i]);
-        }
-    } else {
+    if (job->status != ERR_OK) {
+        inference->status = job->status;
         inference->error = job->error;
+        finish(inference);
+    } else if (inference->tasks != NULL && is_large_answer(inference)) {
+        inference->reply = &inference->own_reply;
+        begin_task(inference, encode_elsewhere, on_encoded);
+    } else {
+        bytes_reset(inference->scratch, SCRATCH_KEPT_BYTES);
+        inference->reply = inference->scratch;
+        encode(inference);
+        answer(inference);
     }
-    finish(inference, status);
-    deployment_unref(deployment);
 }
 
-static int decode(struct inference *inference, const struct deployment *deployment)
+/* ---- the run ---- */
+
+static void refuse_job(struct inference *inference)
 {
-    const struct settings *settings = &deployment->settings;
+    metrics_count(inference->metrics, METRIC_REJECTIONS, REJECTION_QUEUE_FULL, 1);
+    codec_inputs_done(&inference->inputs);
+    fail(inference, ERR_BUSY, "too_many_requests");
+}
+
+static void submit(struct inference *inference)
+{
+    struct deployment *deployment = inference->deployment;
+    struct job *job = &inference->job;
+    job->values =
+        arena_zalloc(inference->arena, deployment->target.wanted_count, sizeof(job->values[0]));
+    if (job->values == NULL) {
+        codec_inputs_done(&inference->inputs);
+        fail(inference, ERR_NO_MEMORY, "no memory for the values of a request");
+        return;
+    }
+    inference->rows = inference->inputs.rows;
+    job->inputs = inference->inputs.tensors;
+    job->rows = inference->inputs.rows;
+    job->submitted_ns = inference->clock_ns();
+    job->deadline_ns = inference->deadline_ns;
+    job->arena = inference->arena;
+    job->owner = inference->owner;
+    job->done = job_done;
+    if (placement_submit(&deployment->placement, &deployment->target, inference->queue, job) !=
+        ERR_OK) {
+        refuse_job(inference);
+    }
+}
+
+/* ---- the request ---- */
+
+static void decode(struct inference *inference)
+{
+    uint64_t before_ns = inference->clock_ns();
+    inference->status = (enum error_code)codec_decode(
+        inference->deployment->plan, inference->body_media, inference->body, inference->arena,
+        &inference->inputs, &inference->error);
+    inference->decode_ns = inference->clock_ns() - before_ns;
+}
+
+static void run_decoded(struct inference *inference)
+{
+    if (inference->status != ERR_OK) {
+        finish(inference);
+        return;
+    }
+    metrics_observe(inference->metrics, METRIC_DECODE_DURATION, SERIES_NONE, inference->decode_ns);
+    submit(inference);
+}
+
+static void decode_elsewhere(struct task *task)
+{
+    struct inference *inference = of_task(task);
+    if (is_dead(inference)) {
+        inference->status = (enum error_code)error_set(&inference->error, ERR_TIMEOUT,
+                                                       "the request's time limit has passed");
+        return;
+    }
+    decode(inference);
+}
+
+static void on_decoded(struct loop_mail *mail)
+{
+    run_decoded(of_mail(mail));
+}
+
+static int choose_media(struct inference *inference)
+{
+    const struct settings *settings = &inference->deployment->settings;
     struct slice content_type =
         inference->content_type.len > 0 ? inference->content_type : settings->default_content_type;
-    enum media media = media_parse(content_type);
-    if (media == MEDIA_NONE) {
+    inference->body_media = media_parse(content_type);
+    if (inference->body_media == MEDIA_NONE) {
         struct slice shown = slice_head(content_type, 128);
         return error_set(&inference->error, ERR_INVALID, "Unsupported Content-Type: %.*s",
                          SLICE_FMT(shown));
     }
     enum media fallback = media_negotiate(settings->default_accept, MEDIA_JSON);
     inference->accept_media = media_negotiate(inference->accept, fallback);
-    return codec_decode(deployment->plan, media, inference->body, inference->arena,
-                        &inference->inputs, &inference->error);
-}
-
-static void refuse_job(struct inference *inference)
-{
-    struct deployment *deployment = inference->deployment;
-    metrics_count(inference->metrics, METRIC_REJECTIONS, REJECTION_QUEUE_FULL, 1);
-    codec_inputs_done(&inference->inputs);
-    error_set(&inference->error, ERR_BUSY, "too_many_requests");
-    finish(inference, ERR_BUSY);
-    deployment_unref(deployment);
+    return ERR_OK;
 }
 
 void infer_start(struct inference *inference, struct deployment *deployment,
                  struct inline_queue *queue)
 {
-    uint64_t before_ns = inference->clock_ns();
-    enum error_code status = (enum error_code)decode(inference, deployment);
-    if (status != ERR_OK) {
-        finish(inference, status);
-        return;
-    }
-    uint64_t now_ns = observe_since(inference, METRIC_DECODE_DURATION, before_ns);
-    struct value *values =
-        arena_zalloc(inference->arena, deployment->target.wanted_count, sizeof(values[0]));
-    if (values == NULL) {
-        codec_inputs_done(&inference->inputs);
-        error_set(&inference->error, ERR_NO_MEMORY, "no memory for the values of a request");
-        finish(inference, ERR_NO_MEMORY);
-        return;
-    }
-    inference->rows = inference->inputs.rows;
     inference->deployment = deployment_ref(deployment);
-    struct job *job = &inference->job;
-    job->inputs = inference->inputs.tensors;
-    job->rows = inference->inputs.rows;
-    job->submitted_ns = now_ns;
-    job->deadline_ns = inference->deadline_ns;
-    job->arena = inference->arena;
-    job->values = values;
-    job->owner = inference->owner;
-    job->done = job_done;
-    atomic_init(&job->cancelled, false);
-    if (placement_submit(&deployment->placement, queue, job) != ERR_OK) {
-        refuse_job(inference);
+    inference->queue = queue;
+    inference->task.deliver = post_home;
+    bytes_init(&inference->own_reply, INFER_REPLY_MAX_BYTES);
+    atomic_init(&inference->job.cancelled, false);
+    inference->status = (enum error_code)choose_media(inference);
+    if (inference->status != ERR_OK) {
+        finish(inference);
+    } else if (inference->tasks != NULL && inference->body.len >= INFER_LARGE_BODY_BYTES) {
+        begin_task(inference, decode_elsewhere, on_decoded);
+    } else {
+        decode(inference);
+        run_decoded(inference);
     }
 }
 

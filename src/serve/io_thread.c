@@ -10,8 +10,9 @@
 #include "net/conn.h"
 #include "serve/session.h"
 
-/* Fits a conn's queue behind its head, whatever a client has pipelined before. */
-#define REPLY_MAX_BYTES (CONN_OUTPUT_MAX_BYTES - 2 * CONN_OUTPUT_HIGH_BYTES)
+/* An answer fits a conn's queue behind its head, whatever a client has pipelined before. */
+_Static_assert(INFER_REPLY_MAX_BYTES <= CONN_OUTPUT_MAX_BYTES - 2 * CONN_OUTPUT_HIGH_BYTES,
+               "an answer must fit a connection's queue");
 
 static struct io_thread *of_mail(struct loop_mail *mail, size_t offset)
 {
@@ -59,8 +60,10 @@ static void run_turn(struct loop_task *task)
     }
 }
 
-void io_thread_wants_turn(struct io_thread *io)
+static void on_job(struct inline_queue *queue)
 {
+    struct io_thread *io =
+        (struct io_thread *)(void *)((char *)queue - offsetof(struct io_thread, queue));
     loop_defer(io->loop, &io->turn_task);
 }
 
@@ -270,13 +273,13 @@ int io_thread_init(struct io_thread *io, struct server_shared *shared, int liste
     io->deploy_mail.deliver = on_deploy_mail;
     io->drain_mail.deliver = on_drain_mail;
     io->turn_task.run = run_turn;
-    bytes_init(&io->reply, REPLY_MAX_BYTES);
+    bytes_init(&io->reply, INFER_REPLY_MAX_BYTES);
     seed_request_ids(io);
     io->metrics = metrics_add_shard(shared->metrics);
     if (io->metrics == NULL) {
         return error_set(error, ERR_NO_MEMORY, "no memory");
     }
-    inline_queue_init(&io->queue, io->metrics, shared->clock_ns);
+    inline_queue_init(&io->queue, io->metrics, shared->clock_ns, on_job);
     io->listen_fd = listen_fd;
     int status = loop_new(&io->loop, error);
     if (status == ERR_OK && loop_timer_set(io->loop, &io->slot_timer, UINT64_MAX) != ERR_OK) {

@@ -25,6 +25,7 @@ struct server_shared {
     struct settings settings; /* of the service; what concerns the model stands in the deployment */
     struct metrics *metrics;
     struct admission admission;
+    struct task_pool *tasks; /* decodes and encodes what is large; NULL: the loops do */
     _Atomic unsigned connections;
     atomic_bool ready;    /* a model is loaded and warm */
     atomic_bool draining; /* stopping: no new connections, readiness is false */
@@ -89,8 +90,6 @@ void io_thread_drain(struct io_thread *io);
 
 /* The Date field's text, made anew once a second. */
 struct slice io_thread_date(struct io_thread *io);
-/* Jobs are there: runs the queue at the end of this turn. */
-void io_thread_wants_turn(struct io_thread *io);
 /* The exchange asked for a slot; calls exchange_on_slot now or later, or exchange_on_no_slot. */
 void io_thread_enter_slot(struct io_thread *io, struct exchange *exchange);
 void io_thread_leave_slot(struct io_thread *io);

@@ -164,9 +164,16 @@ void placement_done(struct placement *placement)
     placement->pool = NULL;
 }
 
-int placement_submit(struct placement *placement, struct inline_queue *queue, struct job *job)
+int placement_submit(struct placement *placement, const struct batch_target *target,
+                     struct inline_queue *queue, struct job *job)
 {
-    if (placement->pool == NULL || execution_is_inline(&placement->execution, job->rows)) {
+    bool current = queue->target == target;
+    if (placement->pool == NULL && !current) {
+        inline_queue_run_one(queue, target, job);
+        return ERR_OK;
+    }
+    if (placement->pool == NULL ||
+        (current && execution_is_inline(&placement->execution, job->rows))) {
         inline_queue_submit(queue, job);
         return ERR_OK;
     }

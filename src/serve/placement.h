@@ -31,11 +31,12 @@ MUST_CHECK int placement_init(struct placement *placement, const struct settings
 void placement_done(struct placement *placement);
 
 /*
- * Hands the job to the loop's queue or to the runners. ERR_OK: it comes back by way of `done`.
+ * Hands the job to the loop's queue or to the runners. ERR_OK: it comes back by way of `done`, perhaps
+ * before this returns: where the queue meanwhile serves another deployment than that of `target`.
  * Otherwise it was not taken: ERR_BUSY. The queue's thread.
  */
-MUST_CHECK int placement_submit(struct placement *placement, struct inline_queue *queue,
-                                struct job *job);
+MUST_CHECK int placement_submit(struct placement *placement, const struct batch_target *target,
+                                struct inline_queue *queue, struct job *job);
 
 /* Sets the gauges that speak of execution and runners. Any thread. */
 void placement_measure(const struct placement *placement, struct metrics *metrics);

@@ -64,7 +64,7 @@ static int init_shared(struct server *server, struct error *error)
     atomic_init(&shared->connections, 0);
     atomic_init(&shared->ready, false);
     atomic_init(&shared->draining, false);
-    return ERR_OK;
+    return task_pool_new(cpu_quota(), &shared->tasks, error);
 }
 
 static int start_threads(struct server *server, struct error *error)
@@ -177,6 +177,7 @@ static void block_signals(struct server *server)
 /* Nobody else runs any more. */
 static void free_all(struct server *server)
 {
+    task_pool_free(server->shared.tasks);
     for (unsigned i = 0; i < server->shared.thread_count; i++) {
         io_thread_done(&server->shared.threads[i]);
     }

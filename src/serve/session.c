@@ -130,7 +130,9 @@ static int put_answer(struct session *session, struct exchange *exchange, bool c
     exchange->response.content_length = exchange->response_body.len;
     int status =
         h1_put_head(session->h1, &exchange->response, io_thread_date(session->io), close, out);
-    if (status == ERR_OK) {
+    if (status == ERR_OK && exchange->response_storage != NULL && body.len > 0) {
+        status = conn_take_output(session->conn, exchange->response_storage);
+    } else if (status == ERR_OK) {
         status = bytes_put(out, body);
     }
     count_answer(exchange, body.len);
@@ -262,7 +264,7 @@ static void read_input(struct session *session)
     session->in_input = true;
     while (!session->ended && bytes_len(input) > 0) {
         bool answering = session->exchange != NULL && !session->reads_request;
-        if (answering || bytes_len(conn_output(session->conn)) > CONN_OUTPUT_HIGH_BYTES) {
+        if (answering || conn_unsent_bytes(session->conn) > CONN_OUTPUT_HIGH_BYTES) {
             break;
         }
         if (session->exchange == NULL && !begin_request(session)) {

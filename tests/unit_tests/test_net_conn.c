@@ -22,6 +22,54 @@ static void a_turn_is_one_send(void **state)
     expect_peer_reads(probe, "ab");
 }
 
+/* Text in storage that the conn may take over. */
+static void hand_over(struct probe *probe, const char *text)
+{
+    struct bytes storage;
+    bytes_init(&storage, 1024);
+    assert_int_equal(bytes_put(&storage, slice_from_str(text)), ERR_OK);
+    assert_int_equal(conn_take_output(probe->conn, &storage), ERR_OK);
+    assert_null(storage.ptr);
+}
+
+static void storage_taken_over_goes_out_in_its_place(void **state)
+{
+    struct probe *probe = *state;
+    say(probe, "head ");
+    hand_over(probe, "body ");
+    say(probe, "next ");
+    hand_over(probe, "body again ");
+    say(probe, "end");
+    assert_int_equal(conn_unsent_bytes(probe->conn), 29);
+    sys_count_calls();
+    loop_turn(probe->loop, -1);
+    assert_int_equal(sys_calls(SYS_SEND), 1);
+    expect_peer_reads(probe, "head body next body again end");
+    hand_over(probe, "alone");
+    loop_turn(probe->loop, -1);
+    expect_peer_reads(probe, "alone");
+    assert_int_equal(conn_unsent_bytes(probe->conn), 0);
+    hand_over(probe, "lost with the conn");
+}
+
+static void storage_taken_over_goes_out_byte_by_byte(void **state)
+{
+    struct probe *probe = *state;
+    static const char whole[] = "head body tail";
+    sys_limit_io(1);
+    say(probe, "head ");
+    hand_over(probe, "body ");
+    loop_turn(probe->loop, -1);
+    say(probe, "tail");
+    char got[sizeof(whole)] = "";
+    for (size_t len = 0; len < sizeof(whole) - 1;) {
+        loop_turn(probe->loop, 0);
+        ssize_t count = recv(probe->peer, got + len, sizeof(got) - 1 - len, 0);
+        len += count > 0 ? (size_t)count : 0;
+    }
+    assert_string_equal(got, whole);
+}
+
 static void unconsumed_bytes_stay_for_the_next_input(void **state)
 {
     struct probe *probe = *state;
@@ -334,6 +382,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PROBE_TEST(hands_up_and_sends),
         PROBE_TEST(a_turn_is_one_send),
+        PROBE_TEST(storage_taken_over_goes_out_in_its_place),
+        PROBE_TEST(storage_taken_over_goes_out_byte_by_byte),
         PROBE_TEST(unconsumed_bytes_stay_for_the_next_input),
         PROBE_TEST(the_steady_state_is_one_read_one_send_and_no_allocation),
         PROBE_TEST(large_answers_do_not_allocate_for_ever),

@@ -34,6 +34,14 @@ static const struct batch_target target = {.backend = &echo,
                                            .batchable = true,
                                            .max_rows = 64};
 
+static unsigned queue_wishes; /* how often the queue has asked for a turn */
+
+static void on_job(struct inline_queue *queue)
+{
+    assert_false(inline_queue_is_empty(queue));
+    queue_wishes++;
+}
+
 struct request {
     struct job job;
     struct tensor input;
@@ -48,7 +56,7 @@ static void on_done(struct job *job)
     request->done++;
 }
 
-static void submit(struct inline_queue *queue, struct request *request, uint64_t deadline_ns)
+static void make_request(struct request *request, uint64_t deadline_ns)
 {
     int64_t dims[2] = {1, 3};
     memset(request, 0, sizeof(*request));
@@ -62,6 +70,11 @@ static void submit(struct inline_queue *queue, struct request *request, uint64_t
     request->job.arena = &request->arena;
     request->job.values = &request->value;
     request->job.done = on_done;
+}
+
+static void submit(struct inline_queue *queue, struct request *request, uint64_t deadline_ns)
+{
+    make_request(request, deadline_ns);
     inline_queue_submit(queue, &request->job);
 }
 
@@ -88,7 +101,8 @@ static int set_up(void **state)
     assert_non_null(fixture.metrics);
     struct metrics_shard *shard = metrics_add_shard(fixture.metrics);
     assert_non_null(shard);
-    inline_queue_init(&fixture.queue, shard, fake_clock);
+    queue_wishes = 0;
+    inline_queue_init(&fixture.queue, shard, fake_clock, on_job);
     inline_queue_set_target(&fixture.queue, &target);
     *state = &fixture;
     return 0;
@@ -122,6 +136,7 @@ static void a_turn_is_one_run(void **state)
     for (size_t i = 0; i < 5; i++) {
         submit(&fixture->queue, &requests[i], 0);
     }
+    assert_int_equal(queue_wishes, 1);
     inline_queue_run(&fixture->queue, fake_now_ns);
     assert_true(inline_queue_is_empty(&fixture->queue));
     assert_int_equal(backend_runs, 1);
@@ -171,12 +186,32 @@ static void a_queue_of_dead_jobs_runs_nothing(void **state)
     end_request(&request);
 }
 
+static void a_job_of_an_earlier_model_runs_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct batch_target earlier = target;
+    struct request waiting;
+    struct request request;
+    submit(&fixture->queue, &waiting, 0);
+    make_request(&request, 0);
+    inline_queue_run_one(&fixture->queue, &earlier, &request.job);
+    assert_int_equal(request.done, 1);
+    assert_int_equal(request.job.status, ERR_OK);
+    assert_int_equal(waiting.done, 0);
+    inline_queue_run(&fixture->queue, fake_now_ns);
+    assert_int_equal(waiting.done, 1);
+    assert_int_equal(backend_runs, 2);
+    end_request(&request);
+    end_request(&waiting);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_turn_is_one_run, set_up, tear_down),
         cmocka_unit_test_setup_teardown(dead_jobs_never_run, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_queue_of_dead_jobs_runs_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_job_of_an_earlier_model_runs_at_once, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
