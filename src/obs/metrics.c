@@ -39,7 +39,7 @@ static const char *const handler_names[HANDLER_COUNT] = {
 static const char *const method_names[METHOD_COUNT] = {"GET", "POST", "HEAD", "OTHER"};
 static const char *const status_names[STATUS_COUNT] = {"1xx", "2xx", "3xx", "4xx", "5xx"};
 static const char *const rejection_names[REJECTION_COUNT] = {
-    "body_too_large", "no_slot", "queue_full", "not_ready", "connections"};
+    "body_too_large", "no_slot", "queue_full", "late", "not_ready", "connections"};
 static const char *const drop_names[DROP_COUNT] = {"cancelled", "expired", "stopped"};
 static const char *const reload_names[RELOAD_COUNT] = {"ok", "failed"};
 
@@ -149,6 +149,12 @@ static const struct definition definitions[METRIC_COUNT] = {
                                 {NULL},
                                 &native_seconds,
                                 NS},
+    [METRIC_JOBS_HANDED_OVER] = {"onnxd_jobs_handed_over_total",
+                                 "Jobs that a loop gave to runners because it had too many.",
+                                 COUNTER,
+                                 {NULL},
+                                 NULL,
+                                 0},
     [METRIC_QUEUE_DURATION] = {"onnxd_queue_duration_seconds",
                                "Time from a job's submission to the start of its run.",
                                HISTOGRAM,

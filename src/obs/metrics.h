@@ -30,6 +30,7 @@ enum metric {
     METRIC_RUNS,             /* runs of the model; jobs / runs is the coalescing */
     METRIC_RUN_ROWS,         /* rows of a run */
     METRIC_DECODE_DURATION,  /* ns */
+    METRIC_JOBS_HANDED_OVER, /* of an inline model, by a loop that had too many */
     METRIC_QUEUE_DURATION,   /* ns */
     METRIC_COMPUTE_DURATION, /* ns */
     METRIC_ENCODE_DURATION,  /* ns */
@@ -70,6 +71,7 @@ enum metric_rejection {
     REJECTION_BODY_TOO_LARGE,
     REJECTION_NO_SLOT,
     REJECTION_QUEUE_FULL,
+    REJECTION_LATE, /* it would not be done in its time */
     REJECTION_NOT_READY,
     REJECTION_CONNECTIONS,
     REJECTION_COUNT

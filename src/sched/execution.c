@@ -12,6 +12,7 @@
 #define OUTLIER_FACTOR 8.0
 /* Rows that vary by less than a twentieth of their mean tell no slope. */
 #define LEAST_VARIATION (1.0 / 400)
+#define PS_PER_NS 1000.0
 /* A pooled model comes back when it takes less than this part of the limit. */
 #define RETURN_PART 0.6
 
@@ -20,17 +21,20 @@ static double weight_of(unsigned observed)
     return 1.0 / (double)(observed < WEIGHT_RUNS ? observed : WEIGHT_RUNS);
 }
 
-static bool knows_slope(const struct run_cost *cost)
+/* Once known the slope is kept while all runs are of one size. */
+static void learn_slope(struct run_cost *cost)
 {
-    return cost->rows_variance > LEAST_VARIATION * cost->rows * cost->rows;
+    if (cost->rows_variance > LEAST_VARIATION * cost->rows * cost->rows) {
+        cost->slope_known = true;
+        cost->slope_ns = cost->covariance / cost->rows_variance;
+    }
 }
 
 /* Time of one more row: not negative, and not so much that no rows would take less than no time. */
 static double slope_ns(const struct run_cost *cost)
 {
-    double slope = cost->covariance / cost->rows_variance;
     double most = cost->time_ns / cost->rows;
-    return slope < 0 ? 0 : slope > most ? most : slope;
+    return cost->slope_ns < 0 ? 0 : cost->slope_ns > most ? most : cost->slope_ns;
 }
 
 void run_cost_observe(struct run_cost *cost, int64_t rows, uint64_t time_ns)
@@ -53,6 +57,7 @@ void run_cost_observe(struct run_cost *cost, int64_t rows, uint64_t time_ns)
     cost->time_ns += weight * dy;
     cost->rows_variance = (1 - weight) * (cost->rows_variance + weight * dx * dx);
     cost->covariance = (1 - weight) * (cost->covariance + weight * dx * dy);
+    learn_slope(cost);
 }
 
 double run_cost_predict_ns(const struct run_cost *cost, double rows)
@@ -60,11 +65,20 @@ double run_cost_predict_ns(const struct run_cost *cost, double rows)
     if (cost->observed == 0) {
         return 0;
     }
-    if (knows_slope(cost)) {
+    if (cost->slope_known) {
         return cost->time_ns + slope_ns(cost) * (rows - cost->rows);
     }
     /* The pessimistic end both ways: fewer rows take as long, more rows take in proportion. */
     return rows <= cost->rows ? cost->time_ns : cost->time_ns * rows / cost->rows;
+}
+
+struct run_line run_cost_line(const struct run_cost *cost)
+{
+    if (cost->observed == 0) {
+        return (struct run_line){0};
+    }
+    double row_ns = cost->slope_known ? slope_ns(cost) : cost->time_ns / cost->rows;
+    return (struct run_line){.fixed_ns = cost->time_ns - row_ns * cost->rows, .row_ns = row_ns};
 }
 
 int64_t run_cost_rows_within(const struct run_cost *cost, uint64_t limit_ns, int64_t most)
@@ -78,8 +92,7 @@ int64_t run_cost_rows_within(const struct run_cost *cost, uint64_t limit_ns, int
         return most;
     }
     /* The limit lies between two points of a line that rises. */
-    double slope = knows_slope(cost) ? slope_ns(cost) : cost->time_ns / cost->rows;
-    double rows = cost->rows + (limit - cost->time_ns) / slope;
+    double rows = cost->rows + (limit - cost->time_ns) / run_cost_line(cost).row_ns;
     return rows < 1 ? 1 : rows >= (double)most ? most : (int64_t)rows;
 }
 
@@ -96,6 +109,8 @@ void execution_init(struct execution *execution, enum execution_rule rule, uint6
     atomic_init(&execution->pooled, rule != EXECUTION_INLINE);
     atomic_init(&execution->job_ns, 0);
     atomic_init(&execution->inline_rows, 1);
+    atomic_init(&execution->fixed_ns, 0);
+    atomic_init(&execution->row_ps, 0);
 }
 
 /* What the estimate means now. True when that is another decision. */
@@ -107,6 +122,11 @@ static bool publish(struct execution *execution)
         &execution->inline_rows,
         run_cost_rows_within(&execution->cost, execution->inline_max_ns, INT64_MAX),
         memory_order_relaxed);
+    struct run_line line = run_cost_line(&execution->cost);
+    atomic_store_explicit(&execution->fixed_ns, line.fixed_ns < 0 ? 0 : (uint64_t)line.fixed_ns,
+                          memory_order_relaxed);
+    atomic_store_explicit(&execution->row_ps, (uint64_t)(line.row_ns * PS_PER_NS),
+                          memory_order_relaxed);
     bool before = atomic_load_explicit(&execution->pooled, memory_order_relaxed);
     if (execution->rule != EXECUTION_AUTO || execution->cost.observed < EXECUTION_WARMUP_RUNS) {
         return false;
@@ -123,12 +143,11 @@ static void observe_rows(struct execution *execution, int64_t rows, unsigned job
     execution->job_rows += weight_of(execution->cost.observed) * (job_rows - execution->job_rows);
 }
 
-void execution_seed(struct execution *execution, int64_t rows, uint64_t time_ns)
+void execution_seed(struct execution *execution, unsigned jobs, uint64_t time_ns)
 {
-    observe_rows(execution, rows, 1, time_ns);
-    while (execution->cost.observed < EXECUTION_WARMUP_RUNS) {
-        observe_rows(execution, rows, 1, time_ns);
-    }
+    do {
+        observe_rows(execution, jobs, jobs, time_ns);
+    } while (execution->cost.observed < EXECUTION_WARMUP_RUNS);
     /* No hysteresis between a guess and the first figure. */
     atomic_store_explicit(&execution->pooled, execution->rule == EXECUTION_POOLED,
                           memory_order_relaxed);
@@ -157,6 +176,18 @@ bool execution_is_inline(const struct execution *execution, int64_t rows)
     }
     return execution->rule == EXECUTION_INLINE ||
            rows <= atomic_load_explicit(&execution->inline_rows, memory_order_relaxed);
+}
+
+struct run_line execution_line(const struct execution *execution)
+{
+    if (execution == NULL) {
+        return (struct run_line){0};
+    }
+    return (struct run_line){
+        .fixed_ns = (double)atomic_load_explicit(&execution->fixed_ns, memory_order_relaxed),
+        .row_ns =
+            (double)atomic_load_explicit(&execution->row_ps, memory_order_relaxed) / PS_PER_NS,
+    };
 }
 
 int64_t execution_inline_rows(const struct execution *execution, int64_t max_rows)

@@ -1,6 +1,13 @@
 #include "sched/policy.h"
 
+#include <math.h>
+
 #include "base/check.h"
+
+/* Of a wave so many parts may be missing: clients leave, or are slow. */
+#define COMPANY_MISSING_PART 8
+/* This part of a job's time is kept for what the estimate does not know. */
+#define SPARE_PART 4
 
 static bool tensors_fit(const struct tensor *a, const struct tensor *b)
 {
@@ -82,4 +89,39 @@ uint64_t policy_due_ns(const struct batch_target *target, int64_t max_rows, uint
         }
     }
     return rows >= max_rows ? 0 : first->submitted_ns + delay_ns;
+}
+
+size_t policy_company(const struct batch_target *target, const struct policy_recent *recent,
+                      struct run_line line, uint64_t *ret_until_ns)
+{
+    if (!target->batchable || recent->jobs < 2) {
+        *ret_until_ns = 0;
+        return 0;
+    }
+    *ret_until_ns = recent->finished_ns + (uint64_t)line.fixed_ns;
+    return recent->jobs - recent->jobs / COMPANY_MISSING_PART;
+}
+
+uint64_t policy_wait_ns(const struct batch_target *target, const struct policy_load *load,
+                        int64_t rows, struct run_line line)
+{
+    CHECK(load->instances >= 1);
+    double all_rows = (double)load->rows + (double)rows;
+    double runs =
+        target->batchable ? ceil(all_rows / (double)target->max_rows) : (double)load->jobs + 1;
+    double queued_ns = runs * line.fixed_ns + all_rows * line.row_ns;
+    /* Of a run under way half is left, as far as can be told. */
+    double running_ns = (load->busy * line.fixed_ns + (double)load->busy_rows * line.row_ns) / 2;
+    double shared_ns = (queued_ns + running_ns) / load->instances;
+    double alone_ns = line.fixed_ns + (double)rows * line.row_ns;
+    return (uint64_t)(shared_ns > alone_ns ? shared_ns : alone_ns);
+}
+
+bool policy_is_late(uint64_t wait_ns, uint64_t now_ns, uint64_t deadline_ns)
+{
+    if (deadline_ns == 0) {
+        return false;
+    }
+    uint64_t left_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+    return wait_ns > left_ns - left_ns / SPARE_PART;
 }

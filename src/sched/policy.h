@@ -1,6 +1,7 @@
 /*
- * Which jobs of a queue share the next run, and when it starts: functions of the queue and the time
- * alone. The inline queue and the pool choose by the same rules.
+ * Which jobs of a queue share the next run, when it starts, and how long a further job would wait:
+ * functions of the queue, the time and the estimate of a run alone. The inline queue and the pool
+ * choose by the same rules.
  */
 #ifndef SCHED_POLICY_H
 #define SCHED_POLICY_H
@@ -9,6 +10,7 @@
 #include <stdint.h>
 
 #include "sched/batch.h"
+#include "sched/execution.h"
 #include "sched/queue.h"
 
 /* Whether two jobs agree in everything but their rows: dtype, rank and all other dimensions. */
@@ -29,5 +31,40 @@ struct job *policy_take(const struct batch_target *target, int64_t max_rows,
  */
 uint64_t policy_due_ns(const struct batch_target *target, int64_t max_rows, uint64_t delay_ns,
                        const struct job_queue *queue);
+
+/* The batch that was finished last: its jobs' clients are likely to ask again at once. */
+struct policy_recent {
+    size_t jobs;
+    uint64_t finished_ns;
+};
+
+/*
+ * How many jobs should wait before a runner that has just become free starts again: nearly as many as
+ * the last batch had, where a run of many costs less than two of fewer. Clients that wait for their
+ * answers ask in waves; a run for the first of a wave alone would make all others wait for it.
+ * *ret_until_ns: when to start with fewer. That is the fixed part of a run's time after the last one:
+ * to wait that long costs no more than the run that is saved by it. 0: start with what there is.
+ */
+size_t policy_company(const struct batch_target *target, const struct policy_recent *recent,
+                      struct run_line line, uint64_t *ret_until_ns);
+
+/* What stands before a job that comes to the runners now. */
+struct policy_load {
+    size_t jobs; /* that wait */
+    int64_t rows;
+    unsigned busy; /* runs under way */
+    int64_t busy_rows;
+    unsigned instances;
+};
+
+/* When a job of so many rows would be done, in nanoseconds from now. 0 while nothing is known. */
+uint64_t policy_wait_ns(const struct batch_target *target, const struct policy_load *load,
+                        int64_t rows, struct run_line line);
+/*
+ * Whether a job that would be done in `wait_ns` had better be refused at once: the estimate must leave
+ * a quarter of its time to spare, for work that expires in the queue is work lost for all. A deadline
+ * of 0 is none.
+ */
+bool policy_is_late(uint64_t wait_ns, uint64_t now_ns, uint64_t deadline_ns);
 
 #endif

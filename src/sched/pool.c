@@ -31,7 +31,10 @@ struct pool {
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
     struct job_queue queue;
+    size_t wake_jobs; /* nobody need be woken for fewer */
+    struct policy_recent recent;
     unsigned busy;
+    int64_t busy_rows;
     bool stopping;
 };
 
@@ -55,7 +58,8 @@ static void deliver(struct job *jobs)
     }
 }
 
-static void run(const struct pool *pool, struct job *jobs, struct arena *scratch)
+/* Returns what was run, and when it was finished. */
+static struct policy_recent run(const struct pool *pool, struct job *jobs, struct arena *scratch)
 {
     const struct batch_target *target = pool->options.target;
     struct batch_report report;
@@ -66,6 +70,7 @@ static void run(const struct pool *pool, struct job *jobs, struct arena *scratch
     execution_observe(target->execution, jobs, &report, finished_ns - started_ns);
     deliver(jobs);
     arena_reset(scratch);
+    return (struct policy_recent){.jobs = report.jobs, .finished_ns = finished_ns};
 }
 
 static void wait_until(struct pool *pool, uint64_t due_ns)
@@ -73,6 +78,27 @@ static void wait_until(struct pool *pool, uint64_t due_ns)
     struct timespec due = {.tv_sec = (time_t)(due_ns / CLOCK_NS_PER_S),
                            .tv_nsec = (long)(due_ns % CLOCK_NS_PER_S)};
     pthread_cond_timedwait(&pool->changed, &pool->lock, &due);
+}
+
+/* Waits, with the lock held, for what may still join the next batch. False: nothing is waited for. */
+static bool wait_for_company(struct pool *pool, uint64_t now_ns)
+{
+    const struct pool_options *options = &pool->options;
+    const struct batch_target *target = options->target;
+    size_t company = 0;
+    uint64_t due_ns = 0;
+    if (options->max_delay_ns > 0) {
+        due_ns = policy_due_ns(target, target->max_rows, options->max_delay_ns, &pool->queue);
+    } else {
+        company = policy_company(target, &pool->recent, execution_line(target->execution), &due_ns);
+    }
+    if (pool->stopping || due_ns <= now_ns || (company > 0 && pool->queue.jobs >= company)) {
+        return false;
+    }
+    pool->wake_jobs = company;
+    wait_until(pool, due_ns);
+    pool->wake_jobs = 0;
+    return true;
 }
 
 /*
@@ -97,15 +123,29 @@ static bool next_jobs(struct pool *pool, struct job **ret_jobs, struct job **ret
             pthread_cond_wait(&pool->changed, &pool->lock);
             continue;
         }
-        uint64_t due_ns =
-            policy_due_ns(target, target->max_rows, options->max_delay_ns, &pool->queue);
-        if (due_ns > now_ns && !pool->stopping) {
-            wait_until(pool, due_ns);
+        if (wait_for_company(pool, now_ns)) {
             continue;
         }
         *ret_jobs = policy_take(target, target->max_rows, &pool->queue);
         return true;
     }
+}
+
+/* Runs with the lock let go; it is held before and after. */
+static void run_locked(struct pool *pool, struct job *jobs, struct arena *scratch)
+{
+    int64_t rows = 0;
+    for (const struct job *job = jobs; job != NULL; job = job->next) {
+        rows += job->rows;
+    }
+    pool->busy++;
+    pool->busy_rows += rows;
+    pthread_mutex_unlock(&pool->lock);
+    struct policy_recent recent = run(pool, jobs, scratch);
+    pthread_mutex_lock(&pool->lock);
+    pool->busy--;
+    pool->busy_rows -= rows;
+    pool->recent = recent;
 }
 
 static void *run_jobs(void *argument)
@@ -120,15 +160,13 @@ static void *run_jobs(void *argument)
         if (!queue_is_empty(&pool->queue)) {
             pthread_cond_signal(&pool->changed); /* another runner can have the rest */
         }
-        pool->busy += jobs != NULL;
-        pthread_mutex_unlock(&pool->lock);
         if (jobs != NULL) {
-            run(pool, jobs, &scratch);
+            run_locked(pool, jobs, &scratch);
         } else {
+            pthread_mutex_unlock(&pool->lock);
             deliver(dead);
+            pthread_mutex_lock(&pool->lock);
         }
-        pthread_mutex_lock(&pool->lock);
-        pool->busy -= jobs != NULL;
     }
     pthread_mutex_unlock(&pool->lock);
     arena_done(&scratch);
@@ -148,26 +186,86 @@ static bool is_full(const struct pool *pool, const struct job *job)
             job->input_bytes > options->max_bytes - queue->bytes);
 }
 
-int pool_submit(struct pool *pool, struct job *job)
+/* With the lock held. */
+static bool is_late(const struct pool *pool, int64_t rows, uint64_t deadline_ns)
+{
+    const struct batch_target *target = pool->options.target;
+    if (queue_is_empty(&pool->queue) && pool->busy < pool->started) {
+        return false;
+    }
+    struct policy_load load = {.jobs = pool->queue.jobs,
+                               .rows = pool->queue.rows,
+                               .busy = pool->busy,
+                               .busy_rows = pool->busy_rows,
+                               .instances = pool->started};
+    uint64_t wait_ns = policy_wait_ns(target, &load, rows, execution_line(target->execution));
+    return policy_is_late(wait_ns, pool->options.clock_ns(), deadline_ns);
+}
+
+bool pool_is_late(struct pool *pool, uint64_t deadline_ns)
 {
     CHECK_MAGIC(pool, POOL_MAGIC);
+    if (deadline_ns == 0) {
+        return false;
+    }
+    pthread_mutex_lock(&pool->lock);
+    bool late = is_late(pool, 1, deadline_ns);
+    pthread_mutex_unlock(&pool->lock);
+    return late;
+}
+
+static void measure_input(const struct pool *pool, struct job *job)
+{
     CHECK(job->owner != NULL);
     job->input_bytes = 0;
     for (size_t i = 0; i < pool->options.target->input_count; i++) {
         job->input_bytes += tensor_bytes(&job->inputs[i]);
     }
+}
+
+int pool_submit(struct pool *pool, struct job *job)
+{
+    CHECK_MAGIC(pool, POOL_MAGIC);
+    measure_input(pool, job);
     int status = ERR_OK;
     pthread_mutex_lock(&pool->lock);
     if (pool->stopping) {
         status = ERR_UNAVAILABLE;
     } else if (is_full(pool, job)) {
         status = ERR_BUSY;
+    } else if (job->deadline_ns != 0 && is_late(pool, job->rows, job->deadline_ns)) {
+        status = ERR_TIMEOUT;
     } else {
         queue_push(&pool->queue, job);
-        pthread_cond_signal(&pool->changed);
+        if (pool->queue.jobs >= pool->wake_jobs) {
+            pthread_cond_signal(&pool->changed);
+        }
     }
     pthread_mutex_unlock(&pool->lock);
     return status;
+}
+
+bool pool_take_over(struct pool *pool, struct job_queue *jobs)
+{
+    CHECK_MAGIC(pool, POOL_MAGIC);
+    CHECK(!queue_is_empty(jobs));
+    for (struct job *job = jobs->first; job != NULL; job = job->next) {
+        measure_input(pool, job);
+    }
+    pthread_mutex_lock(&pool->lock);
+    bool free = !pool->stopping && pool->busy < pool->started && queue_is_empty(&pool->queue);
+    if (free) {
+        for (struct job *job = jobs->first; job != NULL;) {
+            struct job *next = job->next;
+            queue_push(&pool->queue, job);
+            job = next;
+        }
+        queue_init(jobs);
+        pool->recent.jobs = 0; /* others stay with the loop: nobody is waited for */
+        pthread_cond_signal(&pool->changed);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return free;
 }
 
 void pool_measure(struct pool *pool, struct pool_figures *ret_figures)

@@ -1,8 +1,9 @@
 /*
  * Runner threads for a model that is too slow for the I/O loops. Jobs of all loops wait in one
  * bounded queue; each time a runner is free it takes all that fits one run, so that batches form
- * while the runners are busy and nobody waits for one to fill (unless a delay is asked for). A pool
- * belongs to one model and ends before it.
+ * while the runners are busy. Nobody waits for a batch to fill, unless a delay is asked for, but for a
+ * moment where the clients of the last one are expected back (policy_company). A pool belongs to one
+ * model and ends before it.
  */
 #ifndef SCHED_POOL_H
 #define SCHED_POOL_H
@@ -14,6 +15,7 @@
 #include "base/error.h"
 #include "sched/batch.h"
 #include "sched/job.h"
+#include "sched/queue.h"
 
 struct pool;
 
@@ -41,9 +43,20 @@ MUST_CHECK int pool_new(const struct pool_options *options, struct pool **ret_po
 
 /*
  * Any thread. ERR_OK: the job, which has an owner, is borrowed until it is delivered there. Otherwise
- * it was not taken: ERR_BUSY, a bound of the queue is reached; ERR_UNAVAILABLE, the pool was stopped.
+ * it was not taken: ERR_BUSY, a bound of the queue is reached; ERR_TIMEOUT, it would have to wait and
+ * then come too late for its deadline (policy_is_late); ERR_UNAVAILABLE, the pool was stopped.
  */
 MUST_CHECK int pool_submit(struct pool *pool, struct job *job);
+/*
+ * Whether pool_submit would say ERR_TIMEOUT to a job of one row: asked before a request is decoded.
+ * Any thread.
+ */
+bool pool_is_late(struct pool *pool, uint64_t deadline_ns);
+/*
+ * Takes all the jobs of another queue of the same model, at least one, if a runner is free to begin
+ * with them now. False: they stay. Any thread that owns `jobs`.
+ */
+bool pool_take_over(struct pool *pool, struct job_queue *jobs);
 
 /*
  * Takes no more jobs and waits for the runners' end. What waits is finished first, or with

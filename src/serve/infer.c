@@ -158,9 +158,9 @@ static void job_done(struct job *job)
 
 /* ---- the run ---- */
 
-static void refuse_job(struct inference *inference)
+static void refuse(struct inference *inference, enum metric_rejection reason)
 {
-    metrics_count(inference->metrics, METRIC_REJECTIONS, REJECTION_QUEUE_FULL, 1);
+    metrics_count(inference->metrics, METRIC_REJECTIONS, reason, 1);
     codec_inputs_done(&inference->inputs);
     fail(inference, ERR_BUSY, "too_many_requests");
 }
@@ -184,9 +184,10 @@ static void submit(struct inference *inference)
     job->arena = inference->arena;
     job->owner = inference->owner;
     job->done = job_done;
-    if (placement_submit(&deployment->placement, &deployment->target, inference->queue, job) !=
-        ERR_OK) {
-        refuse_job(inference);
+    int status =
+        placement_submit(&deployment->placement, &deployment->target, inference->queue, job);
+    if (status != ERR_OK) {
+        refuse(inference, status == ERR_TIMEOUT ? REJECTION_LATE : REJECTION_QUEUE_FULL);
     }
 }
 
@@ -254,6 +255,8 @@ void infer_start(struct inference *inference, struct deployment *deployment,
     inference->status = (enum error_code)choose_media(inference);
     if (inference->status != ERR_OK) {
         finish(inference);
+    } else if (placement_is_late(&deployment->placement, inference->deadline_ns)) {
+        refuse(inference, REJECTION_LATE);
     } else if (inference->tasks != NULL && inference->body.len >= INFER_LARGE_BODY_BYTES) {
         begin_task(inference, decode_elsewhere, on_decoded);
     } else {

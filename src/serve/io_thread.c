@@ -55,6 +55,10 @@ static void run_turn(struct loop_task *task)
         inline_queue_run(&io->queue, loop_now_ns(io->loop));
     }
     if (!inline_queue_is_empty(&io->queue)) {
+        size_t jobs = placement_hand_over(&io->deployment->placement, &io->queue);
+        metrics_count(io->metrics, METRIC_JOBS_HANDED_OVER, SERIES_NONE, jobs);
+    }
+    if (!inline_queue_is_empty(&io->queue)) {
         /* What did not fit this run is not kept waiting by what arrives, nor the reverse. */
         loop_defer_next(io->loop, &io->turn_task);
     }

@@ -3,11 +3,16 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "config/cpu_quota.h"
+#include "sched/policy.h"
 #include "sched/probe.h"
 
 #define TRIAL_RUNS 3
 /* No more runs once they have taken so long: the figure is then clear enough. */
 #define TRIAL_MAX_NS (20 * CLOCK_NS_PER_MS)
+/* Rows of the second trial, which tells what a further row costs. */
+#define TRIAL_ROWS 16
+/* Waking a runner and taking jobs back costs about a tenth of this. */
+#define HAND_OVER_MIN_NS (100 * CLOCK_NS_PER_US)
 #define SCRATCH_BLOCK_BYTES ((size_t)16 * 1024)
 #define SCRATCH_MAX_BYTES ((size_t)256 * 1024 * 1024)
 
@@ -44,10 +49,10 @@ static uint64_t time_run(const struct batch_target *target, const struct tensor 
 
 /* The shortest of a few runs: what stands in the way of the others is not the model's. */
 static uint64_t time_model(const struct batch_target *target, const struct signature *signature,
-                           struct arena *scratch)
+                           int64_t rows, struct arena *scratch)
 {
     struct tensor *inputs;
-    if (probe_make_inputs(signature, 0, 1, scratch, &inputs) != ERR_OK) {
+    if (probe_make_inputs(signature, 0, rows, scratch, &inputs) != ERR_OK) {
         return 0;
     }
     uint64_t best_ns = 0;
@@ -71,9 +76,17 @@ static void seed(struct placement *placement, const struct batch_target *target,
 {
     struct arena scratch;
     arena_init(&scratch, SCRATCH_BLOCK_BYTES, SCRATCH_MAX_BYTES);
-    uint64_t time_ns = time_model(target, signature, &scratch);
+    uint64_t time_ns = time_model(target, signature, 1, &scratch);
     if (time_ns > 0) {
         execution_seed(&placement->execution, 1, time_ns);
+    }
+    int64_t rows = target->max_rows < TRIAL_ROWS ? target->max_rows : TRIAL_ROWS;
+    if (target->batchable && rows > 1 && time_ns > 0 && time_ns < TRIAL_MAX_NS) {
+        arena_reset(&scratch);
+        time_ns = time_model(target, signature, rows, &scratch);
+        if (time_ns > 0) {
+            execution_seed(&placement->execution, (unsigned)rows, time_ns);
+        }
     }
     arena_done(&scratch);
 }
@@ -178,5 +191,24 @@ int placement_submit(struct placement *placement, const struct batch_target *tar
         return ERR_OK;
     }
     int status = pool_submit(placement->pool, job);
-    return status == ERR_OK ? ERR_OK : ERR_BUSY;
+    return status == ERR_OK || status == ERR_TIMEOUT ? status : ERR_BUSY;
+}
+
+bool placement_is_late(struct placement *placement, uint64_t deadline_ns)
+{
+    return placement->pool != NULL && !execution_is_inline(&placement->execution, 1) &&
+           pool_is_late(placement->pool, deadline_ns);
+}
+
+size_t placement_hand_over(struct placement *placement, struct inline_queue *queue)
+{
+    const struct batch_target *target = queue->target;
+    if (placement->pool == NULL || placement->execution.rule != EXECUTION_AUTO) {
+        return 0;
+    }
+    struct policy_load load = {
+        .jobs = queue->jobs.jobs - 1, .rows = queue->jobs.rows - 1, .instances = 1};
+    uint64_t work_ns = policy_wait_ns(target, &load, 1, execution_line(target->execution));
+    size_t jobs = queue->jobs.jobs;
+    return work_ns >= HAND_OVER_MIN_NS && pool_take_over(placement->pool, &queue->jobs) ? jobs : 0;
 }

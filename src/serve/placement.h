@@ -33,10 +33,22 @@ void placement_done(struct placement *placement);
 /*
  * Hands the job to the loop's queue or to the runners. ERR_OK: it comes back by way of `done`, perhaps
  * before this returns: where the queue meanwhile serves another deployment than that of `target`.
- * Otherwise it was not taken: ERR_BUSY. The queue's thread.
+ * Otherwise it was not taken: ERR_BUSY, or ERR_TIMEOUT where it would come too late. The queue's
+ * thread.
  */
 MUST_CHECK int placement_submit(struct placement *placement, const struct batch_target *target,
                                 struct inline_queue *queue, struct job *job);
+
+/*
+ * Whether the job of a request that comes now would be refused as too late; asked before decoding.
+ * Any thread.
+ */
+bool placement_is_late(struct placement *placement, uint64_t deadline_ns);
+/*
+ * Jobs are left after this turn's inline run: hands them to a runner where one is free and there is
+ * enough to do for it. How many. The queue's thread.
+ */
+size_t placement_hand_over(struct placement *placement, struct inline_queue *queue);
 
 /* Sets the gauges that speak of execution and runners. Any thread. */
 void placement_measure(const struct placement *placement, struct metrics *metrics);

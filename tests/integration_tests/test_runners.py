@@ -211,7 +211,8 @@ def test_only_the_guilty_fails(slow):
 
 
 def test_expired_jobs_never_run(slow):
-    server = slow(env={"REQUEST_TIMEOUT_S": "0.4"})
+    """Of a model that refuses its trial (rows of 0.5) nothing is known before its first run is over."""
+    server = slow(env={"REQUEST_TIMEOUT_S": "0.4"}, poison=0.5)
     with connected(server, 4) as [first, *others]:
         occupy(server, first)
         queue_up(server, others, [ASKED] * 3)
@@ -271,6 +272,37 @@ def test_a_full_queue_is_refused_at_once_and_recovers(slow):
         # The same connections go on.
         others[0].send(ASKED)
         assert others[0].read_response().json() == ANSWER
+
+
+def test_who_would_wait_too_long_is_refused_at_once(slow):
+    server = slow(env={"REQUEST_TIMEOUT_S": "1", "MAX_BATCH_SIZE": "100", "BATCHING": "off"})
+    with connected(server, 4) as [first, *others]:
+        occupy(server, first)  # for 1.8 s
+        for connection in others:
+            connection.send(ASKED)
+            response = connection.read_response()
+            assert (response.status, response.json()) == (429, {"error": "too_many_requests"})
+            assert int(response["retry-after"]) >= 1
+        # Nothing of them was decoded, and the run goes on.
+        assert server.metric("onnxd_rejections_total", reason="late") == 3
+        assert server.metric("onnxd_decode_duration_seconds_count") == 1
+        assert first.read_response().json() == LONG_ANSWER
+        others[0].send(ASKED)
+        assert others[0].read_response().json() == ANSWER
+
+
+def test_a_loop_with_too_much_to_do_hands_over(slow):
+    """Rows of 5 ms run on the loop, two in a turn; what comes meanwhile goes to a free runner."""
+    server = slow(env={"EXECUTION": "auto", "INLINE_MAX_US": "12000"}, delay_row_us=5000)
+    with connected(server, 16) as connections:
+        def asked_together():
+            for connection in connections:
+                connection.send(ASKED)
+            for connection in connections:
+                assert connection.read_response().json() == ANSWER
+            return server.metric("onnxd_jobs_handed_over_total") > 0
+        wait_for(asked_together, "jobs that were handed over")
+    assert server.metric("onnxd_execution_pooled") == 0
 
 
 def test_bytes_bound_the_queue_too(slow):

@@ -50,6 +50,41 @@ static void finds_the_line(void **state)
     }
 }
 
+/* What a further row costs was seen once: it is not forgotten while all runs are alike. */
+static void keeps_the_slope(void **state)
+{
+    (void)state;
+    struct run_cost cost = {0};
+    for (int64_t n = 0; n < 100; n++) {
+        run_cost_observe(&cost, 1 + n % 16, (uint64_t)(100 + 5 * (1 + n % 16)) * US);
+    }
+    for (int i = 0; i < 1000; i++) {
+        run_cost_observe(&cost, 8, 140 * US);
+    }
+    assert_predicts(&cost, 1, 105);
+    assert_predicts(&cost, 64, 420);
+    struct run_line line = run_cost_line(&cost);
+    assert_true(fabs(line.fixed_ns / (double)US - 100) < 0.1);
+    assert_true(fabs(line.row_ns / (double)US - 5) < 0.01);
+}
+
+static void seeds_of_two_sizes_are_a_line(void **state)
+{
+    (void)state;
+    struct execution execution;
+    execution_init(&execution, EXECUTION_AUTO, LIMIT_NS);
+    execution_seed(&execution, 1, 105 * US);
+    execution_seed(&execution, 16, 180 * US);
+    struct run_line line = execution_line(&execution);
+    assert_true(fabs(line.fixed_ns / (double)US - 100) < 0.1);
+    assert_true(fabs(line.row_ns / (double)US - 5) < 0.01);
+    /* A typical job still has one row. */
+    assert_true(execution_is_inline(&execution, 1));
+    assert_int_equal(atomic_load(&execution.job_ns) / US, 105);
+    struct run_line none = execution_line(NULL);
+    assert_true(none.fixed_ns == 0 && none.row_ns == 0);
+}
+
 /* Runs that all have as many rows tell nothing of others: the estimate errs to the slow side. */
 static void is_pessimistic_without_variety(void **state)
 {
@@ -259,6 +294,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(knows_nothing_at_first),
         cmocka_unit_test(finds_the_line),
+        cmocka_unit_test(keeps_the_slope),
+        cmocka_unit_test(seeds_of_two_sizes_are_a_line),
         cmocka_unit_test(is_pessimistic_without_variety),
         cmocka_unit_test(noise_never_gives_nonsense),
         cmocka_unit_test(one_odd_run_is_no_trend),

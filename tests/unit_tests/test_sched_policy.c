@@ -187,9 +187,81 @@ static void a_stopped_queue_gives_all_back(void **state)
     end(requests, count);
 }
 
+/* The last batch, and how many should have come before the next one starts, at the latest when. */
+static void expects_the_last_ones_back(void **state)
+{
+    (void)state;
+    static const struct {
+        bool batchable;
+        size_t recent_jobs;
+        size_t jobs;
+        uint64_t until_ns;
+    } cases[] = {
+        {true, 0, 0, 0},    {true, 1, 0, 0},      {true, 2, 2, 5300},
+        {true, 8, 7, 5300}, {true, 64, 56, 5300}, {false, 64, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct batch_target target = target_of(cases[i].batchable);
+        struct policy_recent recent = {.jobs = cases[i].recent_jobs, .finished_ns = 5000};
+        struct run_line line = {.fixed_ns = 300, .row_ns = 20};
+        uint64_t until_ns = 1;
+        assert_int_equal(policy_company(&target, &recent, line, &until_ns), cases[i].jobs);
+        assert_int_equal(until_ns, cases[i].until_ns);
+    }
+}
+
+/* A run takes 300 ns and 20 more for each row; four rows are a full batch. */
+static void predicts_when_a_job_would_be_done(void **state)
+{
+    (void)state;
+    static const struct {
+        bool batchable;
+        struct policy_load load;
+        int64_t rows;
+        uint64_t wait_ns;
+    } cases[] = {
+        {true, {.instances = 1}, 1, 320},
+        {true, {.instances = 4}, 1, 320}, /* one job does not run in parts */
+        {true, {.jobs = 3, .rows = 3, .instances = 1}, 1, 380},
+        {true, {.jobs = 4, .rows = 4, .instances = 1}, 1, 700},
+        {false, {.jobs = 3, .rows = 3, .instances = 1}, 1, 1280},
+        {false, {.jobs = 3, .rows = 3, .instances = 2}, 1, 640},
+        {true, {.busy = 1, .busy_rows = 4, .instances = 1}, 1, 510},
+        {true, {.busy = 2, .busy_rows = 8, .instances = 2}, 1, 350},
+        {true, {.instances = 1}, 100, 300 * 25 + 2000}, /* larger than a batch: pessimistic */
+    };
+    struct run_line line = {.fixed_ns = 300, .row_ns = 20};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct batch_target target = target_of(cases[i].batchable);
+        assert_int_equal(policy_wait_ns(&target, &cases[i].load, cases[i].rows, line),
+                         cases[i].wait_ns);
+        struct run_line unknown = {0};
+        assert_int_equal(policy_wait_ns(&target, &cases[i].load, cases[i].rows, unknown), 0);
+    }
+}
+
+static void refuses_what_leaves_no_time_to_spare(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t wait_ns, now_ns, deadline_ns;
+        bool late;
+    } cases[] = {
+        {1000000, 5000, 0, false}, {75, 5000, 5100, false}, {76, 5000, 5100, true},
+        {0, 5000, 5000, false},    {1, 5000, 5000, true},   {1, 5000, 4000, true},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(policy_is_late(cases[i].wait_ns, cases[i].now_ns, cases[i].deadline_ns),
+                         cases[i].late);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(expects_the_last_ones_back),
+        cmocka_unit_test(predicts_when_a_job_would_be_done),
+        cmocka_unit_test(refuses_what_leaves_no_time_to_spare),
         cmocka_unit_test(takes_what_fits),
         cmocka_unit_test(waits_only_for_what_can_still_come),
         cmocka_unit_test(takes_out_the_dead),
