@@ -1,5 +1,6 @@
 """The parts of the bench that judge: figures, tables, the picture, and the count of instructions."""
 
+import json
 import pathlib
 import xml.etree.ElementTree as ElementTree
 
@@ -50,12 +51,25 @@ def test_instructions_are_self_cost_without_the_runtime(bench, tmp_path):
 
 @pytest.mark.parametrize("counted, failed", [(1000, 0), (1050, 0), (1051, 1), (500, 0)])
 def test_five_percent_over_the_budget_fail(bench, counted, failed, capsys):
-    assert bench("budget").compare({"row": counted}, {"row": 1000}) == failed
+    assert bench("budget").compare({"row": counted}, {"row": 1000}) == (1 - failed, failed)
     assert ("TOO MANY" in capsys.readouterr().out) == bool(failed)
 
 
 def test_a_scenario_without_a_budget_fails(bench):
-    assert bench("budget").compare({"row": 1}, {}) == 1
+    assert bench("budget").compare({"row": 1}, {}) == (0, 1)
+
+
+@pytest.mark.parametrize("here, judged", [("GNU 12, glibc 2.36", (0, 1)), ("GNU 14, glibc 2.41", (0, 0))])
+def test_a_budget_of_another_toolchain_is_not_judged_and_says_so(bench, here, judged, capsys):
+    budget = {"toolchain": "GNU 12, glibc 2.36", "instructions": {"row": 1}}
+    assert bench("budget").judge({"row": 1000}, budget, here) == judged
+    assert ("SKIPPED" in capsys.readouterr().out) == (judged == (0, 0))
+
+
+def test_the_budget_names_its_toolchain_and_all_scenarios(bench):
+    budget = bench("budget")
+    written = json.loads(budget.BUDGET.read_text())
+    assert written["instructions"].keys() == budget.SCENARIOS.keys() and written["toolchain"]
 
 
 @pytest.mark.parametrize("samples, limits, verdict", [
