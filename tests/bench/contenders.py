@@ -86,13 +86,21 @@ def _peer_environment(scratch, model, program):
     return environment
 
 
-def start_reference(scratch, model):
+def _start_uvicorn(scratch, model, name, app):
     program = _program(".venv.bench", "uvicorn")
     port = free_port()
-    command = [program, "reference_app:app", "--host", "127.0.0.1", "--port", port, "--workers", 1,
+    command = [program, app, "--host", "127.0.0.1", "--port", port, "--workers", 1,
                "--log-level", "warning", "--no-access-log"]
-    process = Process(command, _peer_environment(scratch, model, program), scratch, "FastAPI")
+    process = Process(command, _peer_environment(scratch, model, program), scratch, name)
     return Server(process, port, PREDICT, SMALL_BODY).wait_until_ready()
+
+
+def start_reference(scratch, model):
+    return _start_uvicorn(scratch, model, "reference", "reference_app:app")
+
+
+def start_fastapi(scratch, model):
+    return _start_uvicorn(scratch, model, "FastAPI", "fastapi_app:app")
 
 
 def start_litserve(scratch, model):
@@ -130,7 +138,8 @@ def start_mlserver(scratch, model):
 
 # What is measured besides onnxd and nginx; the first is the one a target speaks of.
 PEER_STARTERS = {
-    "FastAPI": start_reference,
+    "reference stack": start_reference,
+    "bare FastAPI": start_fastapi,
     "LitServe": start_litserve,
     "BentoML": start_bentoml,
     "MLServer": start_mlserver,
@@ -144,7 +153,8 @@ def versions():
               "    try: print(name, m.version(name))\n"
               "    except m.PackageNotFoundError: pass\n")
     found = {}
-    for folder, names in ((".venv.bench", ["fastapi", "uvicorn", "litserve", "bentoml", "onnxruntime"]),
+    for folder, names in ((".venv.bench", ["fastapi", "uvicorn", "prometheus-fastapi-instrumentator",
+                                           "litserve", "bentoml", "onnxruntime"]),
                           (".venv.mlserver", ["mlserver"])):
         python = ROOT / folder / "bin" / "python"
         if python.exists():

@@ -8,7 +8,7 @@ import html
 import math
 
 WIDTH = 760
-LABEL = 96  # room for names
+LABEL = 116  # room for names
 BAR = 20
 GAP = 8
 PANEL_HEAD = 44

@@ -1,6 +1,7 @@
 """The small model: what a prediction costs beside a constant, the bare run and other servers."""
 
 import contextlib
+import statistics
 
 import contenders
 import models
@@ -50,26 +51,28 @@ def measure_beside_peers(lab):
     """Other servers with the same model, each by turns with onnxd. Rows, contenders."""
     rows, table = [], []
     for number, (name, start) in enumerate(contenders.PEER_STARTERS.items()):
-        has_target = number == 0
-        row = Row(f"rate_vs_{name.lower()}", f"{CLASSIFIER}, {MANY} connections",
-                  f"requests/s ÷ {name}'s" + (" (the reference's stack)" if has_target else ""), "x",
-                  at_least=30 if has_target else None)
-        if lab.quick and not has_target:
+        is_reference = number == 0
+        if lab.quick and not is_reference:
             lab.leave_out(name, "the quick bench compares with nginx and the reference's stack only")
             continue
+        work = f"{CLASSIFIER}, {MANY} connections"
+        rate = Row(f"rate_vs_{name.lower().replace(' ', '_')}", work, f"requests/s ÷ {name}'s", "x",
+                   at_least=30 if is_reference else None)
+        cpu = Row("reference_cpu", work, f"server CPU a request, {name}'s ÷ onnxd's", "x")
         try:
-            theirs = _alternate(lab, start, row)
+            theirs = _alternate(lab, start, rate, cpu)
             table.append(Contender.of(name, MANY, theirs))
         except (NotUsable, wrk.BadRound) as problem:
             lab.leave_out(name, problem)
-            row.samples.clear()
-            row.note = "left out: see below"
-        rows.append(row)
+            for row in (rate, cpu):
+                row.samples.clear()
+                row.note = "left out: see below"
+        rows += [rate, cpu] if is_reference else [rate]
     return rows, table
 
 
-def _alternate(lab, start, row):
-    rounds = []
+def _alternate(lab, start, rate, cpu):
+    rounds, busy = [], []
     with contextlib.ExitStack() as stack:
         peer = stack.enter_context(start(lab.scratch, models.SMALL))
         onnxd = stack.enter_context(contenders.start_onnxd(lab.scratch, models.SMALL))
@@ -79,7 +82,10 @@ def _alternate(lab, start, row):
             ours = wrk.measure(onnxd, lab.scratch, MANY, 1)
             theirs = wrk.measure(peer, lab.scratch, MANY, lab.seconds)
             rounds.append(theirs)
-            row.samples.append(ours.requests_per_s / theirs.requests_per_s)
+            busy.append(ours.client_busy)
+            rate.samples.append(ours.requests_per_s / theirs.requests_per_s)
+            cpu.samples.append(theirs.cpu_us / ours.cpu_us)
+    rate.note = f"wrk's thread was busy {statistics.median(busy):.0%} of onnxd's time"
     return rounds
 
 

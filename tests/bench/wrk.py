@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import resource
 import shutil
 import subprocess
 
@@ -31,6 +32,12 @@ class Round:
     p50_us: float
     p99_us: float
     cpu_us: float  # of the server, a request
+    client_cpu_us: float  # of wrk, a request
+
+    @property
+    def client_busy(self):
+        """How much of its one thread's time the client computed; at 1 the figure is the client's."""
+        return self.client_cpu_us * self.requests_per_s / 1e6
 
 
 class BadRound(Exception):
@@ -69,12 +76,18 @@ def finish(process, timeout_s=60):
     return json.loads(errors[errors.index("{"):])
 
 
+def _ended_children_cpu_s():
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def measure(server, scratch, connections, seconds):
     """One round. wrk counts what was answered within the time; so does the CPU time, to a request
     a connection."""
-    before = server.process.cpu_ns()
+    before, client_before = server.process.cpu_ns(), _ended_children_cpu_s()
     result = finish(start(server, scratch, connections, seconds))
     cpu_ns = server.process.cpu_ns() - before
+    client_cpu_s = _ended_children_cpu_s() - client_before
     if result["bad_status"] or result["lost"] or not result["requests"]:
         raise BadRound(f"{server.name}: {result}")
     return Round(
@@ -83,4 +96,5 @@ def measure(server, scratch, connections, seconds):
         p50_us=result["p50_us"],
         p99_us=result["p99_us"],
         cpu_us=cpu_ns / 1e3 / result["requests"],
+        client_cpu_us=client_cpu_s * 1e6 / result["requests"],
     )
