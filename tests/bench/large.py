@@ -1,8 +1,12 @@
 """Large work: a slow model beside a bare loop, a large body beside its library floor."""
 
+import collections
+import statistics
+
 import contenders
 import models
 import wrk
+from processes import Server
 from results import Row
 
 BATCH_SIZES = [1, 2, 4, 8, 16, 32, 64, 128]
@@ -10,30 +14,68 @@ MANY = 64
 
 
 def measure_slow_model(lab):
-    row = Row("slow_vs_bare", f"slow model ({'-'.join(map(str, models.SLOW_LAYERS))}), {MANY} connections",
-              "rows/s ÷ bare loop at its best batch size", "x", at_least=0.95)
+    """The bare loop, JSON bodies and npy bodies by turns, on one server. A row each for the bodies."""
     model = lab.slow_model()
     sizes = [1, 16, 64] if lab.quick else BATCH_SIZES
-    speed = {size: _rows_per_s(lab, model, size, 300) for size in sizes}
+    speed = {size: _rows_per_s(size, _bare(lab, model, size, 300)) for size in sizes}
     best = max(speed, key=speed.get)
-    [values] = models.make_rows(1, models.SLOW_LAYERS[0])
-    body = models.matrix_json([values])
-    latencies = []
-    with contenders.start_onnxd(lab.scratch, model, body) as onnxd:
+    values = models.make_rows(1, models.SLOW_LAYERS[0])
+    bodies = [("json", models.matrix_json(values[0]), "application/json"),
+              ("npy", models.npy(values), "application/x-npy")]
+    loads = {medium: _SlowLoad(medium) for medium, _, _ in bodies}
+    with contenders.start_onnxd(lab.scratch, model, bodies[0][1]) as onnxd:
+        clients = {medium: Server(onnxd.process, onnxd.port, onnxd.path, body, kind, f"onnxd-{medium}")
+                   for medium, body, kind in bodies}
         wrk.measure(onnxd, lab.scratch, MANY, 1)
         for _ in lab.repeat(5):
-            bare = _rows_per_s(lab, model, best, 1000)
-            ours = wrk.measure(onnxd, lab.scratch, MANY, max(2, lab.seconds))
-            latencies.append(ours.p99_us)
-            row.samples.append(ours.requests_per_s / bare)
-    row.note = (f"bare loop: {lab.cpus} intra-op threads, best at batches of {best} "
-                f"({speed[best]:.0f} rows/s; {speed[1]:.0f} at 1); onnxd's p99 "
-                f"{sorted(latencies)[len(latencies) // 2] / 1e3:.0f} ms")
-    return [row]
+            bare = _bare(lab, model, best, 1000)
+            for medium, client in clients.items():
+                before = client.metrics()
+                ours = wrk.measure(client, lab.scratch, MANY, max(2, lab.seconds))
+                loads[medium].add(best, bare, ours, client.metrics() - before)
+    loads["json"].row.note = (
+        f"bare loop: {lab.cpus} intra-op threads, best at batches of {best} ({speed[best]:.0f} rows/s; "
+        f"{speed[1]:.0f} at 1); {loads['json'].describe()}")
+    loads["npy"].row.note = loads["npy"].describe()
+    return [load.row for load in loads.values()]
 
 
-def _rows_per_s(lab, model, rows, milliseconds):
-    bare = lab.run_bare(model, rows, milliseconds, lab.cpus)
+class _SlowLoad:
+    """The rounds of one kind of body: its row, and where the CPU time of a row of the model goes."""
+
+    def __init__(self, medium):
+        self.row = Row(
+            "slow_vs_bare" if medium == "json" else f"slow_{medium}_vs_bare",
+            f"slow model ({'-'.join(map(str, models.SLOW_LAYERS))}), {medium} bodies, {MANY} connections",
+            "rows/s ÷ bare loop at its best batch size", "x", at_least=0.95)
+        self.parts = collections.defaultdict(list)
+
+    def add(self, size, bare, ours, counted):
+        self.row.samples.append(ours.requests_per_s / _rows_per_s(size, bare))
+        decode_s = counted["onnxd_decode_duration_seconds_sum"]
+        for name, value in {
+            "batch": counted["onnxd_run_rows_sum"] / max(counted["onnxd_run_rows_count"], 1),
+            "bare": bare["cpu_ns"] / bare["calls"] / size / 1e3,
+            "server": ours.cpu_us,
+            "decode": decode_s * 1e6 / max(counted["onnxd_decode_duration_seconds_count"], 1),
+            "client": ours.client_cpu_us,
+            "p99_ms": ours.p99_us / 1e3,
+        }.items():
+            self.parts[name].append(value)
+
+    def describe(self):
+        middle = {name: statistics.median(values) for name, values in self.parts.items()}
+        bound = middle["bare"] / (middle["server"] + middle["client"])
+        return ("CPU µs a row: bare loop {bare:.0f}; server {server:.0f}, of it decode {decode:.0f}; client "
+                "{client:.0f}: no more than {bound:.2f} of the bare loop on these cores; {batch:.1f} rows a run; "
+                "p99 {p99_ms:.0f} ms").format(bound=bound, **middle)
+
+
+def _bare(lab, model, rows, milliseconds):
+    return lab.run_bare(model, rows, milliseconds, lab.cpus)
+
+
+def _rows_per_s(rows, bare):
     return rows * bare["calls"] / (bare["wall_ns"] / 1e9)
 
 

@@ -1,6 +1,7 @@
 """Servers as child processes: started on free ports, looked at through /proc, and always ended."""
 
 import atexit
+import collections
 import contextlib
 import http.client
 import os
@@ -122,12 +123,22 @@ def stop_all():
 atexit.register(stop_all)
 
 
+def sum_metrics(text):
+    """{name: sum over its series} of the Prometheus text format."""
+    sums = collections.Counter()
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            series, _, value = line.rpartition(" ")
+            sums[series.partition("{")[0]] += float(value)
+    return sums
+
+
 class Server:
     """A contender that answers: where it listens, what to send, and its process."""
 
-    def __init__(self, process, port, path, body, content_type="application/json"):
+    def __init__(self, process, port, path, body, content_type="application/json", name=None):
         self.process = process
-        self.name = process.name
+        self.name = name or process.name  # one a body: files of the load generator are named by it
         self.port = port
         self.path = path
         self.body = body
@@ -146,6 +157,13 @@ class Server:
             connection.request("POST", self.path, body or self.body, {"Content-Type": self.content_type})
             answer = connection.getresponse()
             return answer.status, answer.read()
+
+    def metrics(self):
+        """{name: value} of onnxd's metrics; a name's series are added up, also its buckets."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        with contextlib.closing(connection):
+            connection.request("GET", "/metrics")
+            return sum_metrics(connection.getresponse().read().decode())
 
     def wait_until_ready(self, timeout_s=60):
         """Until a prediction is answered with 200; NotUsable when that does not come."""

@@ -85,6 +85,35 @@ def test_the_median_is_judged(bench, samples, limits, verdict):
     assert row.verdict == verdict
 
 
+METRICS = """\
+# HELP onnxd_run_rows Rows of a run.
+# TYPE onnxd_run_rows histogram
+onnxd_run_rows_bucket{le="1.0"} 3
+onnxd_run_rows_sum 40
+onnxd_run_rows_count 4
+http_requests_total{handler="/invocations",method="POST",status="2xx"} 7
+http_requests_total{handler="none",method="GET",status="4xx"} 2
+"""
+
+
+def test_metrics_are_summed_over_their_series(bench):
+    sums = bench("processes").sum_metrics(METRICS)
+    assert sums["http_requests_total"] == 9 and sums["onnxd_run_rows_sum"] == 40
+
+
+def test_the_slow_model_says_where_its_cpu_time_goes(bench):
+    large, wrk = bench("large"), bench("wrk")
+    load = large._SlowLoad("npy")
+    ours = wrk.Round(requests=900, requests_per_s=900.0, p50_us=1.0, p99_us=40_000.0, cpu_us=190.0, client_cpu_us=10.0)
+    counted = {"onnxd_run_rows_sum": 900, "onnxd_run_rows_count": 30,
+               "onnxd_decode_duration_seconds_sum": 0.0018, "onnxd_decode_duration_seconds_count": 900}
+    load.add(10, {"calls": 100, "wall_ns": 1e9, "cpu_ns": 160e6}, ours, counted)
+    assert load.row.samples == [0.9] and load.row.verdict == "MISS"
+    text = load.describe()
+    for part in ("bare loop 160;", "server 190,", "decode 2;", "client 10:", "0.80 of", "30.0 rows a run;"):
+        assert part in text
+
+
 def contenders(results):
     return [results.Contender("nginx", 64, 50000.0, 10.0, 1000.0, 2000.0),
             results.Contender("onnxd", 64, 60000.0, 9.5, 900.0, 1900.0),
