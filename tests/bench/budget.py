@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 
+from contenders import request_of
 from processes import NotUsable, Process, clean_environment, free_port, stop_all
 from resources import read_answer
 
@@ -75,11 +76,6 @@ def count_instructions(counts_file):
                                 if not NOT_OURS.search(name)})
 
 
-def request_of(content_type, body):
-    return (f"POST /invocations HTTP/1.1\r\nHost: bench\r\nContent-Type: {content_type}\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n{body}").encode()
-
-
 def wait_until_ready(process, port):
     request = b"GET /ready HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"
     deadline = time.monotonic() + READY_TIMEOUT_S
@@ -108,9 +104,9 @@ def send_parts(port):
     parts = ["start"]
     with socket.create_connection(("127.0.0.1", port), timeout=READY_TIMEOUT_S) as connection:
         send_all(connection, mark, 1)
-        for scenario in SCENARIOS:
+        for scenario, (content_type, body) in SCENARIOS.items():
             for count in (FEW, FEW, MANY):  # the first part warms buffers up and is not used
-                send_all(connection, request_of(*SCENARIOS[scenario]), count)
+                send_all(connection, request_of(body, content_type), count)
                 send_all(connection, mark, 1)
                 parts.append((scenario, count))
     return parts

@@ -43,6 +43,14 @@ http {{
 MLSERVER_MODEL = {"name": "small", "implementation": "mlserver_runtime.Model"}
 
 
+def request_of(body, content_type="application/json"):
+    """The bytes of one HTTP/1.1 request."""
+    body = body if isinstance(body, bytes) else body.encode()
+    head = (f"POST {PREDICT} HTTP/1.1\r\nHost: bench\r\nContent-Type: {content_type}\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n")
+    return head.encode() + body
+
+
 def start_onnxd(scratch, model, body=SMALL_BODY, content_type="application/json", wait=True, **settings):
     """One loop thread, metrics on, tracing off; everything else as it comes, unless `settings` say."""
     port = free_port()

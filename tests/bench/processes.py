@@ -88,14 +88,17 @@ class Process:
                     todo += map(int, task.read_text().split())
         return found
 
-    def cpu_ns(self):
-        """CPU time, user and system, that all threads of all its processes have used."""
-        total = 0
+    def thread_cpu_ns(self):
+        """{thread: CPU time, user and system, it has used} of all threads of all its processes."""
+        used = collections.Counter()
         for pid in self._tree():
             for task in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
                 with contextlib.suppress(OSError):
-                    total += int(task.read_text().split()[0])
-        return total
+                    used[int(task.parent.name)] = int(task.read_text().split()[0])
+        return used
+
+    def cpu_ns(self):
+        return sum(self.thread_cpu_ns().values())
 
     def rss_bytes(self):
         return sum(_rss_bytes(pid) for pid in self._tree())

@@ -1,5 +1,6 @@
 """What the process takes besides CPU time: memory, start, idle connections, others' patience."""
 
+import collections
 import contextlib
 import math
 import resource
@@ -79,6 +80,39 @@ def _receive(connection):
     return more
 
 
+def loop_of(process, connection):
+    """The thread that serves a connection: the one that a few requests for /live cost CPU time."""
+    request = b"GET /live HTTP/1.1\r\nHost: bench\r\n\r\n"
+    before = process.thread_cpu_ns()
+    for _ in range(20):
+        connection.sendall(request)
+        read_answer(connection)
+    return (process.thread_cpu_ns() - before).most_common(1)[0][0]
+
+
+def measure_spread(lab):
+    """How the kernel and the listeners give few connections to two loops. No target of its own."""
+    rows = []
+    with contenders.start_onnxd(lab.scratch, models.SMALL, IO_THREADS=2) as onnxd:
+        for count in (4, 8):
+            row = Row(f"spread_{count}", f"{count} keep-alive connections, IO_THREADS=2",
+                      "share of them on the busier loop", "x")
+            for _ in range(6 if lab.quick else 20):
+                row.samples.append(_busier_share(onnxd, count))
+            even = sum(share == 0.5 for share in row.samples)
+            row.note = f"{len(row.samples)} sets of new connections, {even} of them spread evenly"
+            rows.append(row)
+    return rows
+
+
+def _busier_share(onnxd, count):
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(socket.create_connection(("127.0.0.1", onnxd.port), timeout=10))
+                       for _ in range(count)]
+        loops = collections.Counter(loop_of(onnxd.process, connection) for connection in connections)
+    return max(loops.values()) / count
+
+
 def measure_patience(lab):
     """The p99 of small requests, one each few milliseconds, with and without a client that sends
     large bodies back to back."""
@@ -89,7 +123,7 @@ def measure_patience(lab):
     seconds = max(2, lab.seconds)
     sent, with_ms = [], []
     with contenders.start_onnxd(lab.scratch, lab.wide_model(), large_body) as onnxd:
-        request = _post(models.matrix_json([small]).encode())
+        request = contenders.request_of(models.matrix_json([small]))
         for _ in lab.repeat(4):
             alone = _pace(onnxd.port, request, seconds)
             disturber = wrk.start(onnxd, lab.scratch, 1, seconds + 1)
@@ -103,11 +137,6 @@ def measure_patience(lab):
     row.note = (f"p99 beside it {sorted(with_ms)[len(with_ms) // 2]:.1f} ms; {len(large_body) / MB:.1f} MB "
                 f"bodies of 5000 × 100 numbers, {sorted(sent)[len(sent) // 2]:.1f} a second")
     return [row]
-
-
-def _post(body):
-    return (b"POST /invocations HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
-            b"Content-Length: %d\r\n\r\n" % len(body)) + body
 
 
 def _pace(port, request, seconds):
