@@ -46,6 +46,7 @@ WITH_TARGET = [
 WITHOUT_TARGET = [
     ("the backend layer", small.measure_backend),
     ("the codecs", large.measure_codecs),
+    ("memory after a burst", resources.measure_burst_memory),
     ("connections on two loops", resources.measure_spread),
 ]
 

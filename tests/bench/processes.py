@@ -101,7 +101,10 @@ class Process:
         return sum(self.thread_cpu_ns().values())
 
     def rss_bytes(self):
-        return sum(_rss_bytes(pid) for pid in self._tree())
+        return sum(_memory_bytes(pid, "VmRSS") for pid in self._tree())
+
+    def peak_rss_bytes(self):
+        return sum(_memory_bytes(pid, "VmHWM") for pid in self._tree())
 
     def library(self, pattern):
         """The path of a shared library it has loaded, None when there is none of that name."""
@@ -110,10 +113,10 @@ class Process:
         return match and match.group(1)
 
 
-def _rss_bytes(pid):
+def _memory_bytes(pid, field):
     with contextlib.suppress(OSError):
         status = pathlib.Path(f"/proc/{pid}/status").read_text()
-        match = re.search(r"^VmRSS:\s+(\d+) kB", status, re.M)
+        match = re.search(rf"^{field}:\s+(\d+) kB", status, re.M)
         return int(match.group(1)) * 1024 if match else 0
     return 0
 

@@ -10,13 +10,14 @@ import time
 import contenders
 import models
 import wrk
-from processes import NotUsable
+from processes import NotUsable, Server
 from results import Row
 
 MB = 1e6
 IDLE_CONNECTIONS = 10_000
 PACE_S = 0.004  # between two small requests of the patient client
 SETTLE_S = 0.5
+AFTER_BURST_S = 2
 
 
 def measure_memory(lab):
@@ -30,6 +31,28 @@ def measure_memory(lab):
                 ours, theirs = onnxd.process.rss_bytes(), bare.rss_bytes()
                 row.samples.append((ours - theirs) / MB)
     row.note = f"{ours / MB:.1f} MB and {theirs / MB:.1f} MB (VmRSS)"
+    return [row]
+
+
+def measure_burst_memory(lab):
+    """What a burst of large bodies leaves behind, when it is over and nobody asks for anything."""
+    large_body = models.large_body()
+    [small] = models.make_rows(1, models.WIDE_LAYERS[0])
+    row = Row("burst_memory", f"4 clients send {len(large_body) / MB:.1f} MB JSON bodies, then nothing",
+              "resident memory after − before", "MB")
+    for _ in lab.repeat(1 if lab.quick else 2):
+        with contenders.start_onnxd(lab.scratch, lab.wide_model(), models.matrix_json([small])) as onnxd:
+            client = Server(onnxd.process, onnxd.port, onnxd.path, large_body, name="onnxd-large")
+            time.sleep(SETTLE_S)
+            at_mb = [onnxd.process.rss_bytes() / MB]
+            for _ in range(2):
+                wrk.measure(client, lab.scratch, 4, 1)
+                time.sleep(AFTER_BURST_S)
+                at_mb.append(onnxd.process.rss_bytes() / MB)
+            row.samples.append(at_mb[1] - at_mb[0])
+            peak_mb = onnxd.process.peak_rss_bytes() / MB
+    row.note = (f"{at_mb[0]:.0f} MB before, {peak_mb:.0f} at most, {at_mb[1]:.0f} after {AFTER_BURST_S} s of "
+                f"silence, {at_mb[2]:.0f} after a second burst")
     return [row]
 
 
