@@ -20,6 +20,7 @@ import time
 import contenders
 import lab
 import large
+import overload
 import plot
 import report
 import resources
@@ -38,6 +39,7 @@ WITH_TARGET = [
     ("the rows beside other servers", small.measure_beside_peers),
     ("the slow model", large.measure_slow_model),
     ("the wide body", large.measure_wide_body),
+    ("the overload", overload.measure_overload),
     ("idle memory", resources.measure_memory),
     ("large beside small requests", resources.measure_patience),
     ("idle connections", resources.measure_idle_connections),

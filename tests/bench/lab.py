@@ -45,6 +45,9 @@ class Lab:
     def wide_model(self):
         return models.make_network(self.keep, "wide", models.WIDE_LAYERS)
 
+    def deep_model(self):
+        return models.make_network(self.keep, "deep", models.DEEP_LAYERS, models.DEEP_REPEATS)
+
     def _program(self, name, *arguments):
         done = subprocess.run([self.keep / name, *map(str, arguments)], capture_output=True, text=True,
                               cwd=self.scratch, timeout=60)
@@ -61,6 +64,9 @@ class Lab:
 
     def run_codec(self, case, file, features, milliseconds):
         return self._program("bench_codec", case, file, features, milliseconds)
+
+    def run_open_loop(self, port, request_file, per_second, seconds, connections):
+        return self._program("open_loop", port, request_file, per_second, seconds, connections)
 
     def load_bare(self, model, threads):
         """(process that has loaded a model and waits, nanoseconds the loading took)."""

@@ -3,6 +3,8 @@
     small  the bundled classifier: 4 features, one label
     slow   1024-4096-4096-10, float32, 84 MB of weights: more than a millisecond a row
     wide   100 features, 10 outputs: the run is small beside the text around it
+    deep   16 features through 400 layers that share 1 MB of weights: milliseconds of computing a row
+           on one core, whatever its memory does, for a small body
 """
 
 import array
@@ -18,6 +20,8 @@ SMALL = ROOT / "examples/models/iris_logistic_regression/model.onnx"
 SLOW_LAYERS = [1024, 4096, 4096, 10]
 WIDE_LAYERS = [100, 10]
 WIDE_ROWS = 1000
+DEEP_LAYERS = [16, 512, 10]
+DEEP_REPEATS = 400
 LARGE_BODY_BYTES = 6_000_000
 LARGE_ROWS = 5000  # as many as MAX_RECORDS allows
 
@@ -26,7 +30,7 @@ MAKER = """
 import json, sys
 import numpy
 from onnx import TensorProto, helper, numpy_helper
-path, layers = sys.argv[1], json.loads(sys.argv[2])
+path, layers, repeats = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
 random = numpy.random.default_rng(7)
 nodes, weights, last = [], [], "x"
 for i, (rows, columns) in enumerate(zip(layers, layers[1:])):
@@ -38,6 +42,18 @@ for i, (rows, columns) in enumerate(zip(layers, layers[1:])):
     if not is_last:
         nodes.append(helper.make_node("Relu", [f"g{i}"], [f"h{i}"]))
         last = f"h{i}"
+if repeats:
+    size = layers[-2]
+    scale = (2 / size) ** 0.5  # keeps the values' size from layer to layer
+    weight = (random.standard_normal((size, size)) * scale).astype(numpy.float32)
+    weights.append(numpy_helper.from_array(weight, "shared"))
+    output = nodes.pop()
+    for i in range(repeats):
+        nodes.append(helper.make_node("MatMul", [last, "shared"], [f"m{i}"]))
+        nodes.append(helper.make_node("Relu", [f"m{i}"], [f"r{i}"]))
+        last = f"r{i}"
+    output.input[0] = last
+    nodes.append(output)
 graph = helper.make_graph(
     nodes, "layers",
     [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", layers[0]])],
@@ -48,8 +64,9 @@ open(path, "wb").write(model.SerializeToString())
 """
 
 
-def make_network(folder, name, layers):
-    """The path of a dense network's file with these layer widths."""
+def make_network(folder, name, layers, repeats=0):
+    """The path of a dense network's file with these layer widths; before the last layer come
+    `repeats` square ones that share their weights."""
     path = pathlib.Path(folder) / name / "model.onnx"
     if path.exists():
         return path
@@ -58,7 +75,7 @@ def make_network(folder, name, layers):
         raise NotUsable("models are made with .venv.bench/, which is not there (scripts/setup bench)")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    subprocess.run([python, "-c", MAKER, partial, json.dumps(layers)], check=True, timeout=120)
+    subprocess.run([python, "-c", MAKER, partial, json.dumps(layers), str(repeats)], check=True, timeout=120)
     partial.rename(path)
     return path
 

@@ -1,10 +1,16 @@
 """The parts of the bench that judge: figures, tables, the picture, and the count of instructions."""
 
+import contextlib
+import itertools
 import json
 import pathlib
+import socketserver
+import subprocess
+import threading
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+from onnxd_server import build_dir
 
 BENCH = pathlib.Path(__file__).resolve().parent.parent / "bench"
 
@@ -112,6 +118,56 @@ def test_the_slow_model_says_where_its_cpu_time_goes(bench):
     text = load.describe()
     for part in ("bare loop 160;", "server 190,", "decode 2;", "client 10:", "0.80 of", "30.0 rows a run;"):
         assert part in text
+
+
+OVER = {"goodput_per_s": 95.0, "sent": 1500, "not_sent": 0, "ok": 400, "rejected": 750, "late": 50, "failed": 0,
+        "rejected_p99_ms": 3.0, "ok_p99_ms": 600.0}
+
+
+def test_a_refusal_costs_what_served_requests_leave(bench):
+    overload, wrk = bench("overload"), bench("wrk")
+    peak = wrk.Round(requests=200, requests_per_s=100.0, p50_us=1.0, p99_us=1.0, cpu_us=1.0, client_cpu_us=1.0)
+    # 475 requests served at 20 µs each; 1025 others share what is left of the loop's time.
+    found = overload.summarise(peak, OVER, 4000.0, 475 * 20.0 + 1025 * 8.0, 5)
+    assert found["refusal_cpu_us"] == pytest.approx(8.0)
+    assert (found["rejected"], found["late"]) == (0.625, pytest.approx(1 / 24))
+    goodput, late = overload.describe([found])
+    assert "62% rejected" in goodput and "lost" not in goodput and "8 µs" in late
+
+
+class Answers(socketserver.StreamRequestHandler):
+    """Answers requests in the order in which they come, over all connections, from a fixed round."""
+
+    ROUND = ("200 OK", "200 OK", "429 Too Many Requests", "504 Gateway Timeout")
+    counter = itertools.count()
+
+    def handle(self):
+        while self.rfile.readline().startswith(b"POST "):
+            while self.rfile.readline().strip():
+                pass
+            status = self.ROUND[next(self.counter) % len(self.ROUND)]
+            close = "Connection: close\r\n" if status.startswith("504") else ""
+            self.wfile.write(f"HTTP/1.1 {status}\r\nContent-Length: 3\r\n{close}\r\n[0]".encode())
+            if close:
+                return
+
+
+def test_the_open_loop_tells_served_refused_and_late_requests_apart(tmp_path):
+    request = tmp_path / "request"
+    request.write_bytes(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answers)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with server, contextlib.closing(server.socket):
+        command = [build_dir() / "bench/open_loop", str(server.server_address[1]), request, "200", "2", "1000"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        server.shutdown()
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["failed"], found["not_sent"]) == (0, 0)
+    assert found["ok"] > max(found["rejected"], found["late"]) and min(found["rejected"], found["late"]) > 0
+    # What came within the first second is not counted.
+    assert found["ok"] + found["rejected"] + found["late"] < found["sent"]
 
 
 def contenders(results):
