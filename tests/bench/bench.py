@@ -24,6 +24,7 @@ import overload
 import plot
 import report
 import resources
+import rpc
 import small
 import wrk
 from processes import NotUsable, stop_all
@@ -37,6 +38,7 @@ PICTURE = contenders.ROOT / "docs/bench.svg"
 WITH_TARGET = [
     ("the rows beside nginx", small.measure_beside_nginx),
     ("the rows beside other servers", small.measure_beside_peers),
+    ("the rows over gRPC", rpc.measure_grpc),
     ("the slow model", large.measure_slow_model),
     ("the wide body", large.measure_wide_body),
     ("the overload", overload.measure_overload),

@@ -14,6 +14,8 @@ from processes import NotUsable, Process, Server, clean_environment, free_port
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PEERS = pathlib.Path(__file__).resolve().parent / "peers"
 PREDICT = "/invocations"
+RPC = "/onnxserving.grpc.InferenceService/Predict"
+PROTO = ROOT / "proto/onnx_serving_grpc/inference.proto"
 ROW = [5.1, 3.5, 1.4, 0.2]
 SMALL_BODY = json.dumps({"instances": [ROW]}, separators=(",", ":"))
 
@@ -78,6 +80,55 @@ def start_nginx(scratch, answer="[0]"):
     command = [program, "-p", scratch, "-e", f"{scratch}/nginx-error.log", "-c", configuration]
     process = Process(command, clean_environment(scratch), scratch, "nginx")
     return Server(process, port, PREDICT, SMALL_BODY).wait_until_ready()
+
+
+def _varint(number):
+    low, high = number & 0x7F, number >> 7
+    return bytes([low | 0x80]) + _varint(high) if high else bytes([low])
+
+
+def grpc_frame(body, content_type="application/json"):
+    """A PredictRequest {bytes payload = 1; string content_type = 2} as one gRPC message."""
+    fields = ((b"\x0a", body.encode()), (b"\x12", content_type.encode()))
+    message = b"".join(tag + _varint(len(value)) + value for tag, value in fields)
+    return b"\x00" + len(message).to_bytes(4, "big") + message
+
+
+def start_onnxd_grpc(scratch, model):
+    port = free_port()
+    onnxd = start_onnxd(scratch, model, GRPC_PORT=port)
+    return Server(onnxd.process, port, RPC, grpc_frame(SMALL_BODY), name="onnxd-grpc")
+
+
+def start_nghttpd(scratch, model):
+    """A constant over HTTP/2: a file of ten bytes in answer to the same POSTs; one worker."""
+    program = shutil.which("nghttpd") or shutil.which("nghttpd", path="/usr/sbin")
+    if program is None:
+        raise NotUsable("nghttpd is not installed")
+    port = free_port()
+    file = pathlib.Path(scratch) / f"nghttpd{RPC}"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("0123456789")
+    command = [program, "--no-tls", "-n1", "-a", "127.0.0.1", "-d", f"{scratch}/nghttpd", port]
+    process = Process(command, clean_environment(scratch), scratch, "nghttpd")
+    return Server(process, port, RPC, grpc_frame(SMALL_BODY))
+
+
+def start_grpc_aio(scratch, model):
+    program = _program(".venv.bench", "python")
+    if not PROTO.exists():
+        raise NotUsable(f"{PROTO.relative_to(ROOT)} is not there")
+    stubs = pathlib.Path(scratch) / "stubs"
+    stubs.mkdir(exist_ok=True)
+    made = subprocess.run([program, "-m", "grpc_tools.protoc", f"-I{PROTO.parent}", f"--python_out={stubs}",
+                           f"--grpc_python_out={stubs}", PROTO.name], capture_output=True, text=True)
+    if made.returncode != 0:
+        raise NotUsable(f"no stubs for grpc.aio: {made.stderr.strip()[-200:]}")
+    port = free_port()
+    environment = _peer_environment(scratch, model, program)
+    environment["PYTHONPATH"] += f":{stubs}"
+    process = Process([program, PEERS / "grpc_aio_app.py", port], environment, scratch, "grpc.aio")
+    return Server(process, port, RPC, grpc_frame(SMALL_BODY))
 
 
 def _program(folder, name):
@@ -162,7 +213,7 @@ def versions():
               "    except m.PackageNotFoundError: pass\n")
     found = {}
     for folder, names in ((".venv.bench", ["fastapi", "uvicorn", "prometheus-fastapi-instrumentator",
-                                           "litserve", "bentoml", "onnxruntime"]),
+                                           "grpcio", "litserve", "bentoml", "onnxruntime"]),
                           (".venv.mlserver", ["mlserver"])):
         python = ROOT / folder / "bin" / "python"
         if python.exists():

@@ -7,6 +7,7 @@ import http.client
 import os
 import pathlib
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -119,6 +120,12 @@ def _memory_bytes(pid, field):
         match = re.search(rf"^{field}:\s+(\d+) kB", status, re.M)
         return int(match.group(1)) * 1024 if match else 0
     return 0
+
+
+def ended_children_cpu_s():
+    """CPU time of all children that have ended: before and after a load generator, its own."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def stop_all():

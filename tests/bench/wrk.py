@@ -3,11 +3,10 @@
 import dataclasses
 import json
 import pathlib
-import resource
 import shutil
 import subprocess
 
-from processes import NotUsable, clean_environment
+from processes import NotUsable, clean_environment, ended_children_cpu_s
 
 SCRIPT = """
 local file = io.open("%(body)s", "rb")
@@ -76,18 +75,13 @@ def finish(process, timeout_s=60):
     return json.loads(errors[errors.index("{"):])
 
 
-def _ended_children_cpu_s():
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
 def measure(server, scratch, connections, seconds):
     """One round. wrk counts what was answered within the time; so does the CPU time, to a request
     a connection."""
-    before, client_before = server.process.cpu_ns(), _ended_children_cpu_s()
+    before, client_before = server.process.cpu_ns(), ended_children_cpu_s()
     result = finish(start(server, scratch, connections, seconds))
     cpu_ns = server.process.cpu_ns() - before
-    client_cpu_s = _ended_children_cpu_s() - client_before
+    client_cpu_s = ended_children_cpu_s() - client_before
     if result["bad_status"] or result["lost"] or not result["requests"]:
         raise BadRound(f"{server.name}: {result}")
     return Round(

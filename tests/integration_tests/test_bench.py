@@ -135,6 +135,28 @@ def test_a_refusal_costs_what_served_requests_leave(bench):
     assert "62% rejected" in goodput and "lost" not in goodput and "8 µs" in late
 
 
+H2LOAD = """\
+finished in 2.00s, 261272.00 req/s, 9.47MB/s
+requests: 522544 total, 522800 started, 522544 done, 522544 succeeded, 0 failed, 0 errored, 0 timeout
+status codes: 522544 2xx, 0 3xx, 0 4xx, 0 5xx
+"""
+
+
+def test_h2load_is_read_and_held_to_success(bench):
+    h2load = bench("h2load")
+    assert h2load.parse(H2LOAD) == (522544, 261272.0)
+    for text in ("", H2LOAD.replace("522544 succeeded, 0 failed", "522540 succeeded, 4 failed"),
+                 H2LOAD.replace("0 timeout", "3 timeout")):
+        with pytest.raises(h2load.BadRound):
+            h2load.parse(text)
+
+
+@pytest.mark.parametrize("body, start", [("ab", b"\x00\x00\x00\x00\x0e\x0a\x02ab\x12\x08text/csv"),
+                                         ("x" * 300, b"\x00\x00\x00\x01\x39\x0a\xac\x02xxx")])
+def test_a_request_for_grpc_is_framed_by_hand(bench, body, start):
+    assert bench("contenders").grpc_frame(body, "text/csv").startswith(start)
+
+
 class Answers(socketserver.StreamRequestHandler):
     """Answers requests in the order in which they come, over all connections, from a fixed round."""
 
