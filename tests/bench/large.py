@@ -34,9 +34,10 @@ def measure_slow_model(lab):
                 ours = wrk.measure(client, lab.scratch, MANY, max(2, lab.seconds))
                 loads[medium].add(best, bare, ours, client.metrics() - before)
     loads["json"].row.note = (
-        f"bare loop: {lab.cpus} intra-op threads, best at batches of {best} ({speed[best]:.0f} rows/s; "
-        f"{speed[1]:.0f} at 1); {loads['json'].describe()}")
-    loads["npy"].row.note = loads["npy"].describe()
+        f"bare loop: {lab.cpus} intra-op threads, best at batches of {best}; rows/s by size: "
+        + ", ".join(f"{size}: {rate:.0f}" for size, rate in speed.items())
+        + f". {loads['json'].describe(lab.cpus)}")
+    loads["npy"].row.note = loads["npy"].describe(lab.cpus)
     return [load.row for load in loads.values()]
 
 
@@ -55,6 +56,7 @@ class _SlowLoad:
         decode_s = counted["onnxd_decode_duration_seconds_sum"]
         for name, value in {
             "batch": counted["onnxd_run_rows_sum"] / max(counted["onnxd_run_rows_count"], 1),
+            "bare_rows_per_s": _rows_per_s(size, bare),
             "bare": bare["cpu_ns"] / bare["calls"] / size / 1e3,
             "server": ours.cpu_us,
             "decode": decode_s * 1e6 / max(counted["onnxd_decode_duration_seconds_count"], 1),
@@ -63,12 +65,13 @@ class _SlowLoad:
         }.items():
             self.parts[name].append(value)
 
-    def describe(self):
+    def describe(self, cpus):
+        """The bound is the ratio at which the server and the client have all cores busy."""
         middle = {name: statistics.median(values) for name, values in self.parts.items()}
-        bound = middle["bare"] / (middle["server"] + middle["client"])
+        possible = cpus * 1e6 / (middle["server"] + middle["client"])
         return ("CPU µs a row: bare loop {bare:.0f}; server {server:.0f}, of it decode {decode:.0f}; client "
-                "{client:.0f}: no more than {bound:.2f} of the bare loop on these cores; {batch:.1f} rows a run; "
-                "p99 {p99_ms:.0f} ms").format(bound=bound, **middle)
+                "{client:.0f}, which bounds the ratio at {bound:.2f}; {batch:.1f} rows a run; p99 {p99_ms:.0f} ms"
+                ).format(bound=possible / middle["bare_rows_per_s"], **middle)
 
 
 def _bare(lab, model, rows, milliseconds):

@@ -115,8 +115,9 @@ def test_the_slow_model_says_where_its_cpu_time_goes(bench):
                "onnxd_decode_duration_seconds_sum": 0.0018, "onnxd_decode_duration_seconds_count": 900}
     load.add(10, {"calls": 100, "wall_ns": 1e9, "cpu_ns": 160e6}, ours, counted)
     assert load.row.samples == [0.9] and load.row.verdict == "MISS"
-    text = load.describe()
-    for part in ("bare loop 160;", "server 190,", "decode 2;", "client 10:", "0.80 of", "30.0 rows a run;"):
+    # 200 µs a row: one core does 5000 rows a second, five times the bare loop's 1000.
+    text = load.describe(cpus=1)
+    for part in ("bare loop 160;", "server 190,", "decode 2;", "client 10,", "at 5.00;", "30.0 rows a run;"):
         assert part in text
 
 
