@@ -65,7 +65,7 @@ bench: ## compare with nginx and other servers (< 10 min), write docs/performanc
 	@scripts/setup bench
 	@python3 tests/bench/bench.py --publish
 
-bench-quick: ## the same in about a minute, fewer rounds; writes build/bench/ only
+bench-quick: ## the same in less than two minutes, fewer rounds; writes build/bench/ only
 	@scripts/setup bench
 	@python3 tests/bench/bench.py --quick
 

@@ -22,6 +22,7 @@ class Lab:
     quick: bool
     left_out: list = dataclasses.field(default_factory=list)
     runtime: str = ""  # the shared library that onnxd itself has loaded
+    constant_per_s: float = 0  # what nginx answers a second with a constant, to the same client
     hurried: bool = False
     cpus: int = len(os.sched_getaffinity(0))
 

@@ -44,6 +44,7 @@ def measure_beside_nginx(lab):
             wait.samples.append(ours.p50_us - theirs.p50_us - run["p50_ns"] / 1e3)
     wait.note = f"run time of the model: {sorted(runs_ns)[len(runs_ns) // 2] / 1e3:.1f} µs"
     table = [Contender.of(name, MANY, some) for name, some in rounds.items()]
+    lab.constant_per_s = table[1].requests_per_s
     return [cpu, rate, wait], table
 
 
@@ -86,6 +87,9 @@ def _alternate(lab, start, rate, cpu):
             rate.samples.append(ours.requests_per_s / theirs.requests_per_s)
             cpu.samples.append(theirs.cpu_us / ours.cpu_us)
     rate.note = f"wrk's thread was busy {statistics.median(busy):.0%} of onnxd's time"
+    if lab.constant_per_s:
+        theirs_per_s = statistics.median(one.requests_per_s for one in rounds)
+        rate.note += f"; nginx with its constant: {lab.constant_per_s / theirs_per_s:.1f}"
     return rounds
 
 
