@@ -27,7 +27,7 @@
 #define EVENTS_MAX 256
 #define WARM_UP_NS CLOCK_NS_PER_S
 #define LAST_ANSWERS_NS (5 * CLOCK_NS_PER_S) /* how long answers may come after the last request */
-#define REQUESTS_MAX (1U << 22)
+#define PER_SECOND_MAX 20000
 
 enum outcome { OUTCOME_OK, OUTCOME_REJECTED, OUTCOME_LATE, OUTCOME_FAILED, OUTCOME_COUNT };
 
@@ -267,7 +267,8 @@ static double percentile_ms(struct samples *samples, size_t percent)
         return 0;
     }
     qsort(samples->ns, samples->count, sizeof(*samples->ns), compare_ns);
-    return (double)samples->ns[(samples->count - 1) * percent / 100] / 1e6;
+    size_t index = (samples->count - 1) * percent / 100;
+    return (double)samples->ns[index] / 1e6;
 }
 
 /* What the server took in: answered, or kept past its time. */
@@ -306,7 +307,7 @@ int main(int argc, char **argv)
         measure_fail("usage: open_loop PORT REQUEST-FILE PER-SECOND SECONDS CONNECTIONS");
     }
     uint64_t seconds = measure_parse_count(argv[4], 600, "SECONDS");
-    uint64_t rate = measure_parse_count(argv[3], REQUESTS_MAX / 600 / 2, "PER-SECOND");
+    uint64_t rate = measure_parse_count(argv[3], PER_SECOND_MAX, "PER-SECOND");
     static struct load load; /* what it points to lives as long as the program */
     load = (struct load){
         .port = (uint16_t)measure_parse_count(argv[1], 65535, "PORT"),
