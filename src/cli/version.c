@@ -5,7 +5,7 @@
 #include "cli/command.h"
 #include "codec/codec.h"
 #include "http/h1.h"
-#include "serve/gunzip.h"
+#include "http/gzip.h"
 
 static int run(const struct command *command, int argc, char **argv)
 {
@@ -23,7 +23,7 @@ static int run(const struct command *command, int argc, char **argv)
     printf("onnxruntime  %s\n", runtime == NULL ? error.text : runtime);
     printf("llhttp       %s\n", h1_library_version());
     printf("yyjson       %s\n", codec_library_version());
-    printf("zlib         %s\n", gunzip_library_version());
+    printf("zlib         %s\n", gzip_library_version());
     settings_done(&settings);
     return runtime == NULL ? EXIT_CODE_FAILED : EXIT_CODE_OK;
 }

@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "obs/process.h"
 #include "serve/assets.h"
-#include "serve/gunzip.h"
+#include "http/gzip.h"
 #include "serve/io_thread.h"
 #include "serve/openapi.h"
 
@@ -101,7 +101,7 @@ static bool accepts_gzip(const struct exchange *exchange)
 
 static int inflate_asset(const struct asset *asset, struct bytes *out, struct error *error)
 {
-    struct gunzip *gunzip = gunzip_new();
+    struct gunzip *gunzip = gunzip_new("Content-Encoding");
     if (gunzip == NULL) {
         return error_set(error, ERR_NO_MEMORY, "no memory to decode the page");
     }

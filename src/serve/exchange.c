@@ -242,7 +242,7 @@ static int check_encoding(struct exchange *exchange)
         return error_set(&exchange->error, ERR_INVALID,
                          "Content-Encoding %.*s is not supported; gzip is", SLICE_FMT(shown));
     }
-    exchange->gunzip = gunzip_new();
+    exchange->gunzip = gunzip_new("Content-Encoding");
     return exchange->gunzip == NULL
                ? log_ours(exchange, error_set(&exchange->error, ERR_NO_MEMORY,
                                               "no memory to decode a request's body"))

@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "http/message.h"
 #include "obs/metrics.h"
-#include "serve/gunzip.h"
+#include "http/gzip.h"
 #include "serve/infer.h"
 #include "serve/router.h"
 

@@ -1,10 +1,10 @@
-/* gzip bodies: whole, cut, in members, at the maximum, without memory. */
+/* gzip both ways: whole, cut, in members, at the maximum, without memory. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "serve/gunzip.h"
+#include "http/gzip.h"
 #include "unit_tests/testing.h"
 
 static const char member_head[] = "\x1f\x8b\x08\0\0\0\0\0\0\xff";
@@ -43,7 +43,7 @@ static size_t put_member(char *out, const char *text, size_t len)
 
 static int decode(struct slice input, size_t piece_bytes, struct bytes *out, struct error *error)
 {
-    struct gunzip *gunzip = gunzip_new();
+    struct gunzip *gunzip = gunzip_new("Content-Encoding");
     if (gunzip == NULL) {
         return error_set(error, ERR_NO_MEMORY, "no memory");
     }
@@ -178,6 +178,103 @@ static void any_allocation_may_fail(void **state)
     assert_true(nth > 3);
 }
 
+/* Bytes that neither repeat nor are random: lines of numbers, as replies have them. */
+static char *make_numbers(size_t len)
+{
+    char *text = malloc(len);
+    assert_non_null(text);
+    for (size_t i = 0; i < len; i++) {
+        text[i] = "0123456789.,"[(i * i + i / 7) % 12];
+    }
+    return text;
+}
+
+static int encode(struct gzip *gzip, struct slice input, size_t piece_bytes, struct bytes *out)
+{
+    int status = ERR_OK;
+    while (status == ERR_OK && input.len > 0) {
+        struct slice piece = slice_head(input, piece_bytes);
+        input = slice_tail(input, piece.len);
+        status = gzip_feed(gzip, piece, out);
+    }
+    return status == ERR_OK ? gzip_finish(gzip, out) : status;
+}
+
+static void what_is_encoded_decodes(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0, 1, 7, 16 * 1024, 100000};
+    static const size_t pieces[] = {1, 1000, 16 * 1024 + 1, 200000};
+    char *text = make_numbers(100000);
+    struct gzip *gzip = gzip_new();
+    assert_non_null(gzip);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        for (size_t j = 0; j < sizeof(pieces) / sizeof(pieces[0]); j++) {
+            struct error error;
+            struct bytes packed;
+            struct bytes out;
+            bytes_init(&packed, 200000);
+            bytes_init(&out, sizes[i]);
+            assert_int_equal(encode(gzip, slice_make(text, sizes[i]), pieces[j], &packed), ERR_OK);
+            assert_int_equal(decode(bytes_slice(&packed), 100, &out, &error), ERR_OK);
+            assert_true(slice_eq(bytes_slice(&out), slice_make(text, sizes[i])));
+            bytes_done(&packed);
+            bytes_done(&out);
+        }
+    }
+    gzip_free(gzip);
+    free(text);
+}
+
+/* Every maximum that is too small, and the first that is not; the object is good again each time. */
+static void the_encoded_size_is_held_to_the_maximum(void **state)
+{
+    (void)state;
+    char *text = make_numbers(300);
+    struct gzip *gzip = gzip_new();
+    assert_non_null(gzip);
+    struct bytes whole;
+    bytes_init(&whole, 1000);
+    assert_int_equal(encode(gzip, slice_make(text, 300), 300, &whole), ERR_OK);
+    for (size_t max = 0; max <= bytes_len(&whole); max++) {
+        struct bytes out;
+        bytes_init(&out, max);
+        int status = encode(gzip, slice_make(text, 300), 300, &out);
+        assert_int_equal(status, max < bytes_len(&whole) ? ERR_NO_MEMORY : ERR_OK);
+        assert_true(bytes_len(&out) <= max);
+        bytes_done(&out);
+        gzip_reset(gzip);
+    }
+    bytes_done(&whole);
+    gzip_free(gzip);
+    free(text);
+}
+
+static int encode_anew(struct slice text)
+{
+    struct bytes out;
+    bytes_init(&out, 1000);
+    struct gzip *gzip = gzip_new();
+    int status = gzip == NULL ? ERR_NO_MEMORY : encode(gzip, text, text.len, &out);
+    gzip_free(gzip);
+    bytes_done(&out);
+    return status;
+}
+
+static void any_allocation_of_the_encoder_may_fail(void **state)
+{
+    (void)state;
+    int status = ERR_NO_MEMORY;
+    uint64_t nth = 1;
+    for (; status == ERR_NO_MEMORY; nth++) {
+        mem_fail_nth(nth);
+        status = encode_anew(SLICE("[[1,2]]"));
+        mem_fail_nth(0);
+    }
+    assert_int_equal(status, ERR_OK);
+    assert_true(nth > 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +284,9 @@ int main(void)
         cmocka_unit_test(what_is_no_gzip_is_refused),
         cmocka_unit_test(the_decoded_size_is_held_to_the_maximum),
         cmocka_unit_test(any_allocation_may_fail),
+        cmocka_unit_test(what_is_encoded_decodes),
+        cmocka_unit_test(the_encoded_size_is_held_to_the_maximum),
+        cmocka_unit_test(any_allocation_of_the_encoder_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,7 @@
  * where it is good the same bytes, never more than the maximum.
  */
 #include "base/check.h"
-#include "serve/gunzip.h"
+#include "http/gzip.h"
 
 #include <stdint.h>
 
@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static int decode(struct slice input, size_t piece_bytes, struct bytes *out)
 {
     struct error error;
-    struct gunzip *gunzip = gunzip_new();
+    struct gunzip *gunzip = gunzip_new("Content-Encoding");
     CHECK(gunzip != NULL);
     int status = ERR_OK;
     while (status == ERR_OK && input.len > 0) {

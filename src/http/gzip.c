@@ -1,16 +1,20 @@
-#include "serve/gunzip.h"
+#include "http/gzip.h"
 
 #include <stdbool.h>
 #define ZLIB_CONST
 #include <zlib.h>
 
+#include "base/check.h"
 #include "base/mem.h"
 
 #define STEP_BYTES ((size_t)16 * 1024)
 #define GZIP_WINDOW (15 + 16) /* the largest window, gzip wrapper only */
+#define GZIP_LEVEL 1          /* numbers as text: higher levels save little and cost much */
+#define GZIP_MEMORY 8
 
 struct gunzip {
     z_stream stream;
+    const char *field; /* that announced the coding */
     unsigned long long consumed_bytes;
     bool ended; /* a whole member was read; another may follow (RFC 1952 section 2.2) */
 };
@@ -27,12 +31,13 @@ static void zlib_free(void *opaque, void *block)
     mem_free(block);
 }
 
-struct gunzip *gunzip_new(void)
+struct gunzip *gunzip_new(const char *field)
 {
     struct gunzip *gunzip = mem_zalloc(1, sizeof(*gunzip));
     if (gunzip == NULL) {
         return NULL;
     }
+    gunzip->field = field;
     gunzip->stream.zalloc = zlib_alloc;
     gunzip->stream.zfree = zlib_free;
     if (inflateInit2(&gunzip->stream, GZIP_WINDOW) != Z_OK) {
@@ -77,7 +82,7 @@ static int check(struct gunzip *gunzip, int result, struct error *error)
         return error_set(error, ERR_NO_MEMORY, "no memory to decode a gzip body");
     default:
         return error_set(error, ERR_INVALID,
-                         "Content-Encoding gzip: the data at byte offset %llu is no gzip (%s)",
+                         "%s gzip: the data at byte offset %llu is no gzip (%s)", gunzip->field,
                          gunzip->consumed_bytes,
                          gunzip->stream.msg == NULL ? "broken" : gunzip->stream.msg);
     }
@@ -136,17 +141,100 @@ int gunzip_feed(struct gunzip *gunzip, struct slice piece, struct bytes *out, st
     return ERR_OK;
 }
 
-const char *gunzip_library_version(void)
-{
-    return zlibVersion();
-}
-
 int gunzip_finish(const struct gunzip *gunzip, struct error *error)
 {
     if (!gunzip->ended) {
         return error_set(error, ERR_INVALID,
-                         "Content-Encoding gzip: the data ends too early, at byte offset %llu",
+                         "%s gzip: the data ends too early, at byte offset %llu", gunzip->field,
                          gunzip->consumed_bytes);
     }
     return ERR_OK;
+}
+
+struct gzip {
+    z_stream stream;
+};
+
+struct gzip *gzip_new(void)
+{
+    struct gzip *gzip = mem_zalloc(1, sizeof(*gzip));
+    if (gzip == NULL) {
+        return NULL;
+    }
+    gzip->stream.zalloc = zlib_alloc;
+    gzip->stream.zfree = zlib_free;
+    if (deflateInit2(&gzip->stream, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW, GZIP_MEMORY,
+                     Z_DEFAULT_STRATEGY) != Z_OK) {
+        mem_free(gzip);
+        return NULL;
+    }
+    return gzip;
+}
+
+void gzip_free(struct gzip *gzip)
+{
+    if (gzip != NULL) {
+        deflateEnd(&gzip->stream);
+        mem_free(gzip);
+    }
+}
+
+/* A part of the piece at a time: zlib counts in unsigned. */
+static struct slice cut_input(z_stream *stream, struct slice piece)
+{
+    struct slice part = slice_head(piece, STEP_BYTES);
+    stream->next_in = (z_const unsigned char *)(z_const void *)part.ptr;
+    stream->avail_in = (unsigned)part.len;
+    return slice_tail(piece, part.len);
+}
+
+/* Deflates what stands in the stream's input until it is taken, or with `flush` until all is said. */
+static int deflate_input(z_stream *stream, int flush, struct bytes *out)
+{
+    int result;
+    do {
+        char *at;
+        size_t room = reserve(out, &at);
+        if (room == 0) {
+            return ERR_NO_MEMORY;
+        }
+        stream->next_out = (unsigned char *)at;
+        stream->avail_out = (unsigned)room;
+        result = deflate(stream, flush);
+        CHECK(result == Z_OK || result == Z_STREAM_END || result == Z_BUF_ERROR);
+        bytes_commit(out, room - stream->avail_out);
+    } while (flush == Z_FINISH ? result != Z_STREAM_END : stream->avail_in > 0);
+    return ERR_OK;
+}
+
+int gzip_feed(struct gzip *gzip, struct slice piece, struct bytes *out)
+{
+    while (piece.len > 0) {
+        piece = cut_input(&gzip->stream, piece);
+        int status = deflate_input(&gzip->stream, Z_NO_FLUSH, out);
+        if (status != ERR_OK) {
+            return status;
+        }
+    }
+    return ERR_OK;
+}
+
+int gzip_finish(struct gzip *gzip, struct bytes *out)
+{
+    int status = deflate_input(&gzip->stream, Z_FINISH, out);
+    if (status == ERR_OK) {
+        gzip_reset(gzip);
+    }
+    return status;
+}
+
+void gzip_reset(struct gzip *gzip)
+{
+    int result = deflateReset(&gzip->stream);
+    CHECK(result == Z_OK);
+}
+
+const char *gzip_library_version(void)
+{
+    return zlibVersion();
 }
