@@ -6,15 +6,21 @@
 
 #include "base/check.h"
 
-/* gRPC canonical codes: google/rpc/code.proto. */
 static const struct {
     int http;
-    int grpc;
+    enum grpc_status grpc;
 } statuses[ERR_CODES] = {
-    [ERR_OK] = {200, 0},         [ERR_INVALID] = {400, 3},      [ERR_NOT_FOUND] = {404, 12},
-    [ERR_METHOD] = {405, 12},    [ERR_TOO_LARGE] = {413, 8},    [ERR_BUSY] = {429, 8},
-    [ERR_TIMEOUT] = {504, 4},    [ERR_UNAVAILABLE] = {503, 14}, [ERR_CONFIG] = {500, 13},
-    [ERR_NO_MEMORY] = {500, 13}, [ERR_INTERNAL] = {500, 13},
+    [ERR_OK] = {200, GRPC_OK},
+    [ERR_INVALID] = {400, GRPC_INVALID_ARGUMENT},
+    [ERR_NOT_FOUND] = {404, GRPC_UNIMPLEMENTED},
+    [ERR_METHOD] = {405, GRPC_UNIMPLEMENTED},
+    [ERR_TOO_LARGE] = {413, GRPC_RESOURCE_EXHAUSTED},
+    [ERR_BUSY] = {429, GRPC_RESOURCE_EXHAUSTED},
+    [ERR_TIMEOUT] = {504, GRPC_DEADLINE_EXCEEDED},
+    [ERR_UNAVAILABLE] = {503, GRPC_UNAVAILABLE},
+    [ERR_CONFIG] = {500, GRPC_INTERNAL},
+    [ERR_NO_MEMORY] = {500, GRPC_INTERNAL},
+    [ERR_INTERNAL] = {500, GRPC_INTERNAL},
 };
 
 /* Cuts an incomplete UTF-8 sequence off the end of a text that was too long for its array. */
@@ -77,7 +83,7 @@ int error_http_status(enum error_code code)
     return statuses[code].http;
 }
 
-int error_grpc_status(enum error_code code)
+enum grpc_status error_grpc_status(enum error_code code)
 {
     CHECK(code < ERR_CODES);
     return statuses[code].grpc;

@@ -24,6 +24,28 @@ enum error_code {
     ERR_CODES        /* how many there are */
 };
 
+/* gRPC's canonical codes (google/rpc/code.proto). */
+enum grpc_status {
+    GRPC_OK,
+    GRPC_CANCELLED, /* no error of ours has it: the client has gone, and nobody is answered */
+    GRPC_UNKNOWN,
+    GRPC_INVALID_ARGUMENT,
+    GRPC_DEADLINE_EXCEEDED,
+    GRPC_NOT_FOUND,
+    GRPC_ALREADY_EXISTS,
+    GRPC_PERMISSION_DENIED,
+    GRPC_RESOURCE_EXHAUSTED,
+    GRPC_FAILED_PRECONDITION,
+    GRPC_ABORTED,
+    GRPC_OUT_OF_RANGE,
+    GRPC_UNIMPLEMENTED,
+    GRPC_INTERNAL,
+    GRPC_UNAVAILABLE,
+    GRPC_DATA_LOSS,
+    GRPC_UNAUTHENTICATED,
+    GRPC_STATUSES /* how many there are */
+};
+
 #define ERROR_TEXT_MAX 512
 
 struct error {
@@ -47,6 +69,6 @@ int error_prefix(struct error *error, const char *format, ...)
 
 /* HTTP status (RFC 9110 section 15) and gRPC canonical code of an error code. */
 int error_http_status(enum error_code code);
-int error_grpc_status(enum error_code code);
+enum grpc_status error_grpc_status(enum error_code code);
 
 #endif
