@@ -4,9 +4,9 @@
  * quoted only where they have to be.
  */
 #include "base/check.h"
+#include "base/utf8.h"
 #include "codec/cells.h"
 #include "codec/encode.h"
-#include "codec/utf8.h"
 
 struct csv {
     struct writer *writer;

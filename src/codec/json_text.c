@@ -1,6 +1,6 @@
 #include "codec/json_text.h"
 
-#include "codec/utf8.h"
+#include "base/utf8.h"
 #include "codec/writer.h"
 
 /* Bytes that stand for themselves in a string: all ASCII but the control characters, " and \. */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "codec/utf8.h"
+#include "base/utf8.h"
 
 #define EXCERPT_BYTES 40
 

@@ -1,5 +1,5 @@
 /* UTF-8: every character is one step, every invalid sequence is skipped as Unicode recommends. */
-#include "codec/utf8.h"
+#include "base/utf8.h"
 #include "unit_tests/testing.h"
 
 /* RFC 3629 section 3. */
@@ -77,11 +77,23 @@ static void skips_what_is_invalid(void **state)
     }
 }
 
+static void texts_are_valid_up_to_a_place(void **state)
+{
+    (void)state;
+    assert_int_equal(utf8_valid_bytes((struct slice){NULL, 0}), 0);
+    assert_int_equal(utf8_valid_bytes(SLICE("a\xc3\xa9z")), 4);
+    assert_int_equal(utf8_valid_bytes(SLICE("a\xc3\xa9\xff"
+                                            "a")),
+                     3);
+    assert_int_equal(utf8_valid_bytes(SLICE("a\xe2\x82")), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_every_character),
         cmocka_unit_test(skips_what_is_invalid),
+        cmocka_unit_test(texts_are_valid_up_to_a_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

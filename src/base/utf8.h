@@ -1,6 +1,6 @@
 /* UTF-8 by RFC 3629, one character at a time. Pure functions: any thread. */
-#ifndef CODEC_UTF8_H
-#define CODEC_UTF8_H
+#ifndef BASE_UTF8_H
+#define BASE_UTF8_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,6 +22,20 @@ struct utf8_step utf8_step_wide(struct slice text);
 static inline struct utf8_step utf8_step(struct slice text)
 {
     return (unsigned char)text.ptr[0] < 0x80 ? (struct utf8_step){true, 1} : utf8_step_wide(text);
+}
+
+/* The bytes of valid characters at the start of a text: its length where it is UTF-8 throughout. */
+static inline size_t utf8_valid_bytes(struct slice text)
+{
+    struct slice rest = text;
+    while (rest.len > 0) {
+        struct utf8_step step = utf8_step(rest);
+        if (!step.valid) {
+            break;
+        }
+        rest = slice_tail(rest, step.bytes);
+    }
+    return text.len - rest.len;
 }
 
 #endif

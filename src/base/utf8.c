@@ -3,7 +3,7 @@
  * are invalid. Invalid bytes are skipped in the pieces that Unicode recommends for replacement (The
  * Unicode Standard, section 3.9, "maximal subparts").
  */
-#include "codec/utf8.h"
+#include "base/utf8.h"
 
 /* The bytes a first byte asks for, and the range of the second one; the others are 0x80 to 0xbf. */
 struct lead {
