@@ -22,6 +22,7 @@ endfunction()
 # The static form of a library where there is one: fewer files to ship.
 onnxd_dependency(llhttp llhttp.h "libllhttp.a;llhttp")
 onnxd_dependency(yyjson yyjson.h yyjson)
+onnxd_dependency(protobuf_c protobuf-c/protobuf-c.h "libprotobuf-c.a;protobuf-c")
 onnxd_dependency(onnxruntime_headers onnxruntime_c_api.h "")
 
 # The binary finds .deps/ libraries where they were at build time.
