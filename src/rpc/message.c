@@ -44,6 +44,9 @@ int message_read(const struct ProtobufCMessageDescriptor *type, struct slice byt
 int message_put(struct bytes *out, const struct ProtobufCMessage *message)
 {
     size_t size = protobuf_c_message_get_packed_size(message);
+    if (size == 0) {
+        return ERR_OK; /* all defaults */
+    }
     char *at = bytes_reserve(out, size);
     if (at == NULL) {
         return ERR_NO_MEMORY;

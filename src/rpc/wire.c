@@ -1,6 +1,7 @@
 #include "rpc/wire.h"
 
 #include <limits.h>
+#include <stdbool.h>
 
 #include "base/utf8.h"
 
