@@ -8,7 +8,8 @@ FUZZ_SECONDS ?= 20
 PYTEST_ARGS ?=
 
 .PHONY: help run demo build test test-unit test-integration test-e2e dev clang asan tsan fuzz \
-        bench bench-quick bench-budget bench-budget-write lint tidy format setup lock ci clean distclean
+        bench bench-quick bench-budget bench-budget-write grpc-generate grpc-check lint tidy format \
+        setup lock ci clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9 -]*:.*## / { n = split($$1, names, " "); \
@@ -78,6 +79,14 @@ bench-budget-write: ## make today's count the budget
 	@scripts/setup budget
 	@scripts/build release program
 	@python3 tests/bench/budget.py --write
+
+grpc-generate: ## Python stubs from proto/, for tests and examples: build/grpc/
+	@scripts/setup test
+	@.venv/bin/python scripts/grpc-stubs generate
+
+grpc-check: grpc-generate ## compare proto/, the stubs, the embedded descriptors and the public protocols
+	@scripts/build release program
+	@.venv/bin/python scripts/grpc-stubs check build
 
 lint: ## the source checks: format, layers, banned functions, headers, text
 	@scripts/setup test
