@@ -19,7 +19,8 @@ int health_read_check(struct slice message, struct arena *arena, struct slice *r
 
 int health_put_response(struct bytes *out, enum health_status status)
 {
-    Grpc__Health__V1__HealthCheckResponse response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
+    Grpc__Health__V1__HealthCheckResponse response;
+    grpc__health__v1__health_check_response__init(&response);
     response.status = (Grpc__Health__V1__HealthCheckResponse__ServingStatus)status;
     return message_put(out, &response.base);
 }

@@ -110,7 +110,8 @@ int inference_put_predict(struct bytes *out, const struct predict_reply *reply)
 int inference_put_status(struct bytes *out, enum inference_state state)
 {
     char names[][sizeof("not_ready")] = {"live", "ready", "not_ready"};
-    Onnxserving__Grpc__StatusReply reply = ONNXSERVING__GRPC__STATUS_REPLY__INIT;
+    Onnxserving__Grpc__StatusReply reply;
+    onnxserving__grpc__status_reply__init(&reply);
     reply.ok = state != INFERENCE_NOT_READY;
     reply.status = names[state];
     return message_put(out, &reply.base);

@@ -29,14 +29,12 @@ struct answer {
 static void init_answer(struct answer *answer, struct arena *arena,
                         Grpc__Reflection__V1__ServerReflectionRequest *request)
 {
-    *answer = (struct answer){
-        .arena = arena,
-        .response = GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__INIT,
-        .files = GRPC__REFLECTION__V1__FILE_DESCRIPTOR_RESPONSE__INIT,
-        .extensions = GRPC__REFLECTION__V1__EXTENSION_NUMBER_RESPONSE__INIT,
-        .services = GRPC__REFLECTION__V1__LIST_SERVICE_RESPONSE__INIT,
-        .error = GRPC__REFLECTION__V1__ERROR_RESPONSE__INIT,
-    };
+    *answer = (struct answer){.arena = arena};
+    grpc__reflection__v1__server_reflection_response__init(&answer->response);
+    grpc__reflection__v1__file_descriptor_response__init(&answer->files);
+    grpc__reflection__v1__extension_number_response__init(&answer->extensions);
+    grpc__reflection__v1__list_service_response__init(&answer->services);
+    grpc__reflection__v1__error_response__init(&answer->error);
     answer->response.valid_host = request->host;
     answer->response.original_request = request;
 }
@@ -122,7 +120,7 @@ static int add_service(struct answer *answer, struct slice package, struct slice
     if (grown == NULL || service == NULL || full == NULL) {
         return ERR_NO_MEMORY;
     }
-    *service = (Grpc__Reflection__V1__ServiceResponse)GRPC__REFLECTION__V1__SERVICE_RESPONSE__INIT;
+    grpc__reflection__v1__service_response__init(service);
     service->name = full;
     list->service = grown;
     list->service[list->n_service++] = service;

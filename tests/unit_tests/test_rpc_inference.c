@@ -126,10 +126,11 @@ static void empty_requests_may_hold_what_is_unknown(void **state)
 /* The bytes of protobuf-c's code for the same reply. */
 static size_t pack_generated(const struct predict_reply *reply, char *batch_size, uint8_t *out)
 {
-    Onnxserving__Grpc__PredictReply generated = ONNXSERVING__GRPC__PREDICT_REPLY__INIT;
-    Onnxserving__Grpc__PredictReply__MetadataEntry entry =
-        ONNXSERVING__GRPC__PREDICT_REPLY__METADATA_ENTRY__INIT;
+    Onnxserving__Grpc__PredictReply generated;
+    Onnxserving__Grpc__PredictReply__MetadataEntry entry;
     Onnxserving__Grpc__PredictReply__MetadataEntry *entries[] = {&entry};
+    onnxserving__grpc__predict_reply__init(&generated);
+    onnxserving__grpc__predict_reply__metadata_entry__init(&entry);
     char key[] = "batch_size";
     char content_type[64] = {0};
     memcpy(content_type, reply->content_type.ptr, reply->content_type.len);
