@@ -26,6 +26,18 @@ struct answer {
     Grpc__Reflection__V1__ErrorResponse error;
 };
 
+/*
+ * What is repeated of a request is what is known of it: unknown fields may have the number 0, which
+ * protobuf-c lets in, and clients not.
+ */
+static void forget_unknown(Grpc__Reflection__V1__ServerReflectionRequest *request)
+{
+    request->base.n_unknown_fields = 0;
+    if (request->message_request_case == REQUEST_CASE(FILE_CONTAINING_EXTENSION)) {
+        request->file_containing_extension->base.n_unknown_fields = 0;
+    }
+}
+
 static void init_answer(struct answer *answer, struct arena *arena,
                         Grpc__Reflection__V1__ServerReflectionRequest *request)
 {
@@ -199,6 +211,7 @@ int reflection_answer(struct slice message, struct arena *arena, struct bytes *o
         return status;
     }
     struct answer answer;
+    forget_unknown(request);
     init_answer(&answer, arena, request);
     status = answer_request(&answer, request);
     if (status == ERR_OK) {
