@@ -21,6 +21,7 @@ endfunction()
 
 # The static form of a library where there is one: fewer files to ship.
 onnxd_dependency(llhttp llhttp.h "libllhttp.a;llhttp")
+onnxd_dependency(nghttp2 nghttp2/nghttp2.h nghttp2)
 onnxd_dependency(yyjson yyjson.h yyjson)
 onnxd_dependency(protobuf_c protobuf-c/protobuf-c.h "libprotobuf-c.a;protobuf-c")
 onnxd_dependency(onnxruntime_headers onnxruntime_c_api.h "")
