@@ -152,7 +152,7 @@ static int split_absolute(struct slice target, struct h1_request_line *parts, st
 }
 
 /* The four forms of RFC 9112 section 3.2, without authority-form: that is CONNECT's alone. */
-static int split_target(struct h1_request_line *parts, struct error *error)
+int h1_guard_target(struct h1_request_line *parts, struct error *error)
 {
     struct slice target = parts->target;
     if (target.len > H1_MAX_TARGET_BYTES) {
@@ -209,7 +209,7 @@ int h1_guard_request_line(struct slice line, struct h1_request_line *ret_parts, 
         status = 501;
     }
     if (status == 0) {
-        status = split_target(&parts, error);
+        status = h1_guard_target(&parts, error);
     }
     if (status == 0) {
         *ret_parts = parts;

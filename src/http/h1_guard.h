@@ -32,6 +32,11 @@ struct h1_request_line {
  */
 MUST_CHECK int h1_guard_request_line(struct slice line, struct h1_request_line *ret_parts,
                                      struct error *error);
+/*
+ * The same for parts->target alone, of a request with parts->method: fills in path and query. 400,
+ * 414. The request lines of all HTTP versions come to this.
+ */
+MUST_CHECK int h1_guard_target(struct h1_request_line *parts, struct error *error);
 /* The status for a request line that is longer than any we read, given as far as it came. */
 MUST_CHECK int h1_guard_long_request_line(struct slice start, struct error *error);
 /* RFC 9112 section 2.2: the line ends with CRLF, and no other CR is in it. */

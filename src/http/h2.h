@@ -20,9 +20,9 @@
 
 /* What a client sends first (RFC 9113 section 3.4). */
 #define H2_PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-/* DATA frames of responses are no longer; neither is the room h2_write needs past its mark. */
+/* Frames are no longer, and h2_write needs room for one past its mark. */
 #define H2_MAX_DATA_BYTES (16 * 1024)
-#define H2_WRITE_ROOM_BYTES (H2_MAX_DATA_BYTES + 1024)
+#define H2_WRITE_ROOM_BYTES (H2_MAX_DATA_BYTES + 9)
 /* Fields of a response, and trailers of one. */
 #define H2_MAX_RESPONSE_FIELDS 64
 
@@ -92,8 +92,8 @@ struct h2_events {
      */
     void (*on_refuse)(void *user, void *stream, int status, const struct error *error);
     /*
-     * Once for every on_begin that returned 0, as the last event of its stream. `reset`: the stream
-     * ended before both sides were through with it. The engine holds nothing of the stream any more.
+     * Once for every on_begin that returned 0, as the last event of its stream. `reset`: before the
+     * whole response was written. The engine holds nothing of the stream any more.
      */
     void (*on_closed)(void *user, void *stream, bool reset);
 };
