@@ -8,15 +8,11 @@
 #include "base/mem.h"
 #include "http/h2_state.h"
 
-/* CONTINUATION frames of a head: with HEADERS 144 KiB compressed, twice the largest we take. */
-#define MAX_CONTINUATIONS 8
 /* Acknowledgements of PING and SETTINGS that wait for a client to read: no sound one is so late. */
 #define MAX_QUEUED_ACKS 256
 /* Frames of any kind that wait: those of every stream's answer, and window updates. */
 #define QUEUED_FRAMES_BASE 1024
 #define QUEUED_FRAMES_PER_STREAM 4
-/* The first frame type that is not RFC 9113's. */
-#define FIRST_EXTENSION_TYPE 0x0a
 #define MIN_WINDOW_BYTES 65535u
 #define MAX_WINDOW_BYTES 0x7fffffffu
 
@@ -109,12 +105,12 @@ static nghttp2_option *make_option(void)
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_closed_streams(option, 1);
     nghttp2_option_set_max_outbound_ack(option, MAX_QUEUED_ACKS);
-    nghttp2_option_set_max_continuations(option, MAX_CONTINUATIONS);
-    /* This one reads a clock. The budget does the same without. */
+    /*
+     * Counted by h2_count_frame instead: this depends on how input is split in some versions, and
+     * that reads a clock.
+     */
+    nghttp2_option_set_max_continuations(option, SIZE_MAX);
     nghttp2_option_set_stream_reset_rate_limit(option, UINT32_MAX, UINT32_MAX);
-    for (unsigned type = FIRST_EXTENSION_TYPE; type <= UINT8_MAX; type++) {
-        nghttp2_option_set_user_recv_extension_type(option, (uint8_t)type);
-    }
     return option;
 }
 
@@ -167,6 +163,7 @@ struct h2 *h2_new(const struct h2_options *options, const struct h2_events *even
     h2->max_queued_frames =
         QUEUED_FRAMES_BASE + QUEUED_FRAMES_PER_STREAM * (size_t)options->max_concurrent_streams;
     h2_budget_init(&h2->budget);
+    h2_scan_init(&h2->scan);
     if (make_session(h2) != ERR_OK || submit_settings(h2, options) != ERR_OK) {
         h2_free(h2);
         return NULL;
@@ -194,7 +191,7 @@ void h2_free(struct h2 *h2)
     mem_free(h2);
 }
 
-/* nghttp2_session_mem_recv has failed: it must not be called again, but may still send. */
+/* Reading has failed: nghttp2_session_mem_recv must not be called again, but may still send. */
 static void close_after(struct h2 *h2, int code)
 {
     if (code == NGHTTP2_ERR_NOMEM) {
@@ -206,17 +203,28 @@ static void close_after(struct h2 *h2, int code)
                                                           : NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
+/* Up to the end of the next frame's header; returns how much that was. */
+static size_t feed_frame(struct h2 *h2, struct slice input)
+{
+    bool found = false;
+    size_t size = h2_scan_next(&h2->scan, input, &found);
+    ssize_t result = found ? h2_count_frame(h2) : 0;
+    if (result == 0) {
+        result = nghttp2_session_mem_recv(h2->session, (const uint8_t *)input.ptr, size);
+    }
+    if (result < 0) {
+        close_after(h2, (int)result);
+    }
+    return size;
+}
+
 enum h2_result h2_feed(struct h2 *h2, struct slice input, struct error *error)
 {
     CHECK_MAGIC(h2, H2_MAGIC);
     CHECK(!h2->is_running && error != NULL);
     h2->is_running = true;
-    if (!h2->is_closing && input.len > 0) {
-        ssize_t taken =
-            nghttp2_session_mem_recv(h2->session, (const uint8_t *)input.ptr, input.len);
-        if (taken < 0) {
-            close_after(h2, (int)taken);
-        }
+    while (!h2->is_closing && input.len > 0) {
+        input = slice_tail(input, feed_frame(h2, input));
     }
     h2->is_running = false;
     if (!h2->is_closing) {

@@ -5,6 +5,9 @@
 #include "base/check.h"
 #include "http/h2_state.h"
 
+/* CONTINUATION frames of a head: with HEADERS 144 KiB compressed, twice the largest we take. */
+#define MAX_CONTINUATIONS 8
+
 /* Each stream in turn, whatever the client thinks of priorities (RFC 9218 section 4). */
 static const nghttp2_extpri round_robin = {.urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY, .inc = 1};
 
@@ -30,38 +33,30 @@ static int lost_or(const struct h2 *h2, int value)
     return h2->is_lost ? NGHTTP2_ERR_CALLBACK_FAILURE : value;
 }
 
-/* Of every frame that nghttp2 does not ignore, when its header has been read. */
-static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *header, void *user)
+int h2_count_frame(struct h2 *h2)
 {
-    struct h2 *h2 = user;
-    if (nghttp2_session_get_outbound_queue_size(session) > h2->max_queued_frames) {
+    if (nghttp2_session_get_outbound_queue_size(h2->session) > h2->max_queued_frames) {
         return h2_stop(h2, "the HTTP/2 client does not read what it makes us send");
     }
-    switch (header->type) {
-    case NGHTTP2_DATA:
+    switch (h2_scan_type(&h2->scan)) {
     case NGHTTP2_HEADERS:
+        h2->continuations = 0;
+        return 0;
     case NGHTTP2_CONTINUATION:
+        return ++h2->continuations <= MAX_CONTINUATIONS
+                   ? 0
+                   : h2_stop(h2, "an HTTP/2 head has too many CONTINUATION frames");
+    case NGHTTP2_DATA:
     case NGHTTP2_GOAWAY:
     case NGHTTP2_WINDOW_UPDATE:
         return 0;
     case NGHTTP2_RST_STREAM:
         return spend(h2, H2_COST_STREAM);
     case NGHTTP2_SETTINGS:
-        return (header->flags & NGHTTP2_FLAG_ACK) != 0 ? 0 : spend(h2, H2_COST_SETTINGS);
+        return (h2_scan_flags(&h2->scan) & NGHTTP2_FLAG_ACK) != 0 ? 0 : spend(h2, H2_COST_SETTINGS);
     default:
         return spend(h2, H2_COST_FRAME);
     }
-}
-
-/* Frames of types that RFC 9113 does not know are ignored, but on_begin_frame has counted them. */
-static int unpack_extension(nghttp2_session *session, void **payload,
-                            const nghttp2_frame_hd *header, void *user)
-{
-    (void)session;
-    (void)payload;
-    (void)header;
-    (void)user;
-    return NGHTTP2_ERR_CANCEL;
 }
 
 static int refuse_stream(struct h2 *h2, int32_t stream_id, uint32_t code)
@@ -193,7 +188,7 @@ static void end_request(struct h2 *h2, struct h2_stream *stream)
     }
 }
 
-static int count_frame(struct h2 *h2, const nghttp2_frame *frame)
+static int count_content(struct h2 *h2, const nghttp2_frame *frame)
 {
     if (frame->hd.type == NGHTTP2_DATA) {
         bool is_empty = frame->hd.length == frame->data.padlen;
@@ -212,7 +207,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     (void)session;
     struct h2 *h2 = user;
     bool ended = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
-    int status = count_frame(h2, frame);
+    int status = count_content(h2, frame);
     if (status != 0 || (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)) {
         return status;
     }
@@ -272,8 +267,6 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 
 void h2_read_set_callbacks(nghttp2_session_callbacks *callbacks)
 {
-    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
-    nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, unpack_extension);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, on_invalid_header);

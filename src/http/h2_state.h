@@ -10,6 +10,7 @@
 #include "http/h2.h"
 #include "http/h2_budget.h"
 #include "http/h2_head.h"
+#include "http/h2_scan.h"
 
 #define H2_MAGIC 0x68320001u
 #define H2_STREAM_MAGIC 0x68320002u
@@ -40,6 +41,8 @@ struct h2 {
     struct h2_head_limits limits;
     size_t max_queued_frames;
     struct h2_budget budget;
+    struct h2_scan scan;
+    unsigned continuations; /* since the last HEADERS */
     struct h2_stream *streams;
     size_t stream_count;
     bool is_running;    /* inside h2_feed, h2_write or h2_free */
@@ -62,6 +65,8 @@ struct h2_stream *h2_find_stream(const struct h2 *h2, int32_t stream_id);
  * writes goes on to the end of the frame.
  */
 int h2_stop(struct h2 *h2, const char *text);
+/* Of every frame, when its header is whole: 0, or what h2_stop returned. */
+MUST_CHECK int h2_count_frame(struct h2 *h2);
 /* Its last event. */
 void h2_close_stream(struct h2 *h2, struct h2_stream *stream);
 /* Queues RST_STREAM, and no event follows but on_closed. Without memory the connection is lost. */

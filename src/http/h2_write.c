@@ -7,8 +7,6 @@
 #include "base/check.h"
 #include "http/h2_state.h"
 
-#define FRAME_HEADER_BYTES 9
-
 static int pull_last(struct h2 *h2, struct h2_stream *stream, const struct h2_piece *piece,
                      uint32_t *flags)
 {
@@ -57,16 +55,16 @@ static int write_data(nghttp2_session *session, nghttp2_frame *frame, const uint
     struct h2_stream *stream = source->ptr;
     CHECK_MAGIC(stream, H2_STREAM_MAGIC);
     CHECK(len == stream->piece.len);
-    char *at = bytes_reserve(h2->out, FRAME_HEADER_BYTES + len);
+    char *at = bytes_reserve(h2->out, H2_FRAME_HEADER_BYTES + len);
     if (at == NULL) {
         h2->out_failed = true;
         return NGHTTP2_ERR_WOULDBLOCK;
     }
-    memcpy(at, header, FRAME_HEADER_BYTES);
+    memcpy(at, header, H2_FRAME_HEADER_BYTES);
     if (len > 0) {
-        memcpy(at + FRAME_HEADER_BYTES, stream->piece.ptr, len);
+        memcpy(at + H2_FRAME_HEADER_BYTES, stream->piece.ptr, len);
     }
-    bytes_commit(h2->out, FRAME_HEADER_BYTES + len);
+    bytes_commit(h2->out, H2_FRAME_HEADER_BYTES + len);
     stream->piece = SLICE("");
     h2->data_written = true;
     return NGHTTP2_ERR_PAUSE; /* comes back to h2_write, which looks at its mark */
