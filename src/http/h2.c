@@ -16,30 +16,6 @@
 #define MIN_WINDOW_BYTES 65535u
 #define MAX_WINDOW_BYTES 0x7fffffffu
 
-static void *allocate(size_t size, void *user)
-{
-    (void)user;
-    return mem_alloc(size);
-}
-
-static void release(void *block, void *user)
-{
-    (void)user;
-    mem_free(block);
-}
-
-static void *allocate_zeroed(size_t count, size_t size, void *user)
-{
-    (void)user;
-    return mem_zalloc(count, size);
-}
-
-static void *reallocate(void *block, size_t size, void *user)
-{
-    (void)user;
-    return mem_realloc(block, size);
-}
-
 enum h2_preface h2_preface_match(struct slice start)
 {
     struct slice preface = SLICE(H2_PREFACE);
@@ -51,7 +27,8 @@ enum h2_preface h2_preface_match(struct slice start)
 
 struct h2_stream *h2_find_stream(const struct h2 *h2, int32_t stream_id)
 {
-    struct h2_stream *stream = nghttp2_session_get_stream_user_data(h2->session, stream_id);
+    struct h2_stream *stream =
+        h2->is_lost ? NULL : nghttp2_session_get_stream_user_data(h2->session, stream_id);
     if (stream != NULL) {
         CHECK_MAGIC(stream, H2_STREAM_MAGIC);
     }
@@ -63,7 +40,7 @@ void h2_lose(struct h2 *h2)
     h2->is_closing = true;
     h2->is_lost = true;
     h2->close_error = ERR_NO_MEMORY;
-    h2->close_text = "no memory for the HTTP/2 connection";
+    h2->close_text = H2_NO_MEMORY_TEXT;
 }
 
 void h2_end_stream(struct h2 *h2, struct h2_stream *stream, uint32_t code)
@@ -156,7 +133,8 @@ struct h2 *h2_new(const struct h2_options *options, const struct h2_events *even
         return NULL;
     }
     h2->magic = H2_MAGIC;
-    h2->mem = (nghttp2_mem){NULL, allocate, release, allocate_zeroed, reallocate};
+    h2->mem =
+        (nghttp2_mem){&h2->heap, h2_heap_alloc, h2_heap_free, h2_heap_zalloc, h2_heap_realloc};
     h2->events = events;
     h2->user = user;
     h2->limits = (struct h2_head_limits){options->max_head_bytes, options->max_fields};
@@ -180,13 +158,12 @@ void h2_free(struct h2 *h2)
     CHECK(!h2->is_running);
     h2->is_running = true;
     while (h2->streams != NULL) {
-        struct h2_stream *stream = h2->streams;
-        if (h2->session != NULL) {
-            nghttp2_session_set_stream_user_data(h2->session, stream->id, NULL);
-        }
-        h2_close_stream(h2, stream);
+        h2_close_stream(h2, h2->streams);
     }
-    nghttp2_session_del(h2->session);
+    if (!h2->is_lost) {
+        nghttp2_session_del(h2->session);
+    }
+    h2_heap_done(&h2->heap);
     h2->magic = 0;
     mem_free(h2);
 }

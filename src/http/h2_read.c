@@ -87,6 +87,9 @@ void h2_close_stream(struct h2 *h2, struct h2_stream *stream)
         stream->next->previous = stream->previous;
     }
     h2->stream_count--;
+    if (!h2->is_lost) {
+        nghttp2_session_set_stream_user_data(h2->session, stream->id, NULL);
+    }
     stream->magic = 0;
     h2->events->on_closed(h2->user, stream->user, !stream->is_sent);
 }
@@ -188,6 +191,15 @@ static void end_request(struct h2 *h2, struct h2_stream *stream)
     }
 }
 
+/* The end of the stream will not be counted again. */
+static void mark_paid(struct h2 *h2, int32_t stream_id)
+{
+    struct h2_stream *stream = h2_find_stream(h2, stream_id);
+    if (stream != NULL) {
+        stream->is_paid = true;
+    }
+}
+
 static int count_content(struct h2 *h2, const nghttp2_frame *frame)
 {
     if (frame->hd.type == NGHTTP2_DATA) {
@@ -198,6 +210,9 @@ static int count_content(struct h2 *h2, const nghttp2_frame *frame)
     if (frame->hd.type == NGHTTP2_WINDOW_UPDATE) {
         bool is_small = frame->window_update.window_size_increment < H2_SMALL_WINDOW_BYTES;
         return is_small ? spend(h2, H2_COST_SMALL_WINDOW) : 0;
+    }
+    if (frame->hd.type == NGHTTP2_RST_STREAM) {
+        mark_paid(h2, frame->hd.stream_id);
     }
     return 0;
 }
@@ -229,9 +244,9 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
                             void *user)
 {
     (void)session;
-    (void)frame;
     struct h2 *h2 = user;
     h2->close_text = nghttp2_strerror(code);
+    mark_paid(h2, frame->hd.stream_id);
     return spend(h2, H2_COST_STREAM);
 }
 
@@ -259,8 +274,8 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
     if (stream == NULL) {
         return 0;
     }
-    /* A client's own RST_STREAM has been counted: this is what it made us reset. */
-    bool is_fault = code != NGHTTP2_NO_ERROR && !stream->is_our_reset;
+    /* What is left is what the client made us reset. */
+    bool is_fault = code != NGHTTP2_NO_ERROR && !stream->is_paid;
     h2_close_stream(h2, stream);
     return is_fault ? spend(h2, H2_COST_STREAM) : 0;
 }

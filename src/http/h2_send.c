@@ -145,6 +145,9 @@ int h2_respond(struct h2 *h2, int32_t stream_id, const struct http_response *res
 {
     CHECK_MAGIC(h2, H2_MAGIC);
     CHECK(response->status >= 200 && response->status <= 999);
+    if (h2->is_lost) {
+        return ERR_NO_MEMORY;
+    }
     struct h2_stream *stream = h2_find_stream(h2, stream_id);
     CHECK(stream != NULL && !stream->is_answered);
     struct fields fields = {.count = 0};
@@ -184,6 +187,9 @@ int h2_send_trailers(struct h2 *h2, struct h2_stream *stream, const struct h2_pi
 int h2_put_continue(struct h2 *h2, int32_t stream_id)
 {
     CHECK_MAGIC(h2, H2_MAGIC);
+    if (h2->is_lost) {
+        return ERR_NO_MEMORY;
+    }
     struct h2_stream *stream = h2_find_stream(h2, stream_id);
     CHECK(stream != NULL && !stream->is_answered);
     struct fields fields = {.count = 0};
@@ -205,9 +211,9 @@ void h2_resume(struct h2 *h2, int32_t stream_id)
 void h2_reset(struct h2 *h2, int32_t stream_id, uint32_t code)
 {
     CHECK_MAGIC(h2, H2_MAGIC);
-    struct h2_stream *stream = h2->is_lost ? NULL : h2_find_stream(h2, stream_id);
+    struct h2_stream *stream = h2_find_stream(h2, stream_id);
     if (stream != NULL) {
-        stream->is_our_reset = true;
+        stream->is_paid = true;
         h2_end_stream(h2, stream, code);
     }
 }

@@ -10,10 +10,12 @@
 #include "http/h2.h"
 #include "http/h2_budget.h"
 #include "http/h2_head.h"
+#include "http/h2_heap.h"
 #include "http/h2_scan.h"
 
 #define H2_MAGIC 0x68320001u
 #define H2_STREAM_MAGIC 0x68320002u
+#define H2_NO_MEMORY_TEXT "no memory for the HTTP/2 connection"
 
 /* Lives in the arena that on_begin gave, from then until on_closed. */
 struct h2_stream {
@@ -27,7 +29,7 @@ struct h2_stream {
     bool is_deaf;      /* no event but on_closed any more */
     bool is_answered;  /* h2_respond was called */
     bool is_sent;      /* ... and its END_STREAM written */
-    bool is_our_reset; /* asked for by the caller, no fault of the client */
+    bool is_paid;      /* that it ends early has been counted, or is no fault of the client */
     struct h2_body body;
     struct slice piece; /* between its pull and its writing */
 };
@@ -35,7 +37,8 @@ struct h2_stream {
 struct h2 {
     unsigned magic;
     nghttp2_session *session;
-    nghttp2_mem mem;
+    nghttp2_mem mem; /* on heap */
+    struct h2_heap heap;
     const struct h2_events *events;
     void *user;
     struct h2_head_limits limits;
@@ -58,7 +61,7 @@ struct h2 {
     struct slice unsent; /* nghttp2's, a frame that has not found room in `out` yet */
 };
 
-/* NULL for a stream that is gone, or was refused. */
+/* NULL for a stream that is gone, or was refused, and when the connection is lost. */
 struct h2_stream *h2_find_stream(const struct h2 *h2, int32_t stream_id);
 /*
  * Ends the connection from within a callback of nghttp2. Returns what stops its reading; what it

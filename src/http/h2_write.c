@@ -36,7 +36,7 @@ static ssize_t pull_data(nghttp2_session *session, int32_t stream_id, uint8_t *u
     }
     if (pulled == H2_PULL_FAIL ||
         (pulled == H2_PULL_LAST && pull_last(h2, stream, &piece, flags) != ERR_OK)) {
-        stream->is_our_reset = true;
+        stream->is_paid = true;
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
     CHECK(piece.bytes.len <= max && (piece.bytes.len > 0 || pulled == H2_PULL_LAST));
@@ -80,15 +80,22 @@ static void end_answer(struct h2 *h2, struct h2_stream *stream)
     }
 }
 
-/* One that the engine did not ask for: nghttp2 has found a connection error. */
+/*
+ * One that the engine did not ask for: nghttp2 has found a connection error, or had no memory to
+ * compress a head.
+ */
 static void note_goaway(struct h2 *h2, uint32_t code)
 {
-    if (code != NGHTTP2_NO_ERROR && !h2->is_closing) {
-        h2->is_closing = true;
-        h2->is_terminated = true;
-        h2->close_error = ERR_INVALID;
-        h2->close_text =
-            h2->close_text == NULL ? "the HTTP/2 client broke the protocol" : h2->close_text;
+    if (code == NGHTTP2_NO_ERROR || h2->is_closing) {
+        return;
+    }
+    h2->is_closing = true;
+    h2->is_terminated = true;
+    h2->close_error = code == NGHTTP2_INTERNAL_ERROR ? ERR_NO_MEMORY : ERR_INVALID;
+    if (code == NGHTTP2_INTERNAL_ERROR) {
+        h2->close_text = H2_NO_MEMORY_TEXT;
+    } else if (h2->close_text == NULL) {
+        h2->close_text = "the HTTP/2 client broke the protocol";
     }
 }
 

@@ -55,6 +55,7 @@ struct trace {
     struct h2 *h2;
     struct bytes out;
     struct trace_stream streams[TRACE_STREAMS];
+    size_t arena_max;  /* of a stream */
     size_t turn_bytes; /* output is taken each time this much input has gone in */
     bool keeps_out;    /* `out` is left to the test instead of being emptied */
     unsigned begun;
@@ -126,7 +127,7 @@ static int trace_on_begin(void *user, int32_t stream_id, void **ret_stream,
         struct trace_stream *stream = &trace->streams[i];
         if (!stream->in_use) {
             *stream = (struct trace_stream){.trace = trace, .in_use = true, .id = stream_id};
-            arena_init(&stream->arena, 1024, (size_t)1024 * 1024);
+            arena_init(&stream->arena, trace->arena_max < 1024 ? 64 : 1024, trace->arena_max);
             bytes_init(&stream->body, TRACE_BODY_MAX);
             *ret_stream = stream;
             *ret_arena = &stream->arena;
@@ -268,7 +269,7 @@ static const struct h2_events trace_events = {
 /* False where there is no memory for the engine. */
 static inline bool trace_init(struct trace *trace, const struct h2_options *options)
 {
-    *trace = (struct trace){.turn_bytes = SIZE_MAX};
+    *trace = (struct trace){.turn_bytes = SIZE_MAX, .arena_max = (size_t)1024 * 1024};
     bytes_init(&trace->text, (size_t)64 * 1024 * 1024);
     bytes_init(&trace->out, TRACE_OUT_MAX);
     trace->h2 = h2_new(options, &trace_events, trace);
