@@ -4,8 +4,9 @@
 #include "backend/backend.h"
 #include "cli/command.h"
 #include "codec/codec.h"
-#include "http/h1.h"
 #include "http/gzip.h"
+#include "http/h1.h"
+#include "http/h2.h"
 
 static int run(const struct command *command, int argc, char **argv)
 {
@@ -22,6 +23,7 @@ static int run(const struct command *command, int argc, char **argv)
     printf("onnxd        %s\n", ONNXD_VERSION);
     printf("onnxruntime  %s\n", runtime == NULL ? error.text : runtime);
     printf("llhttp       %s\n", h1_library_version());
+    printf("nghttp2      %s\n", h2_library_version());
     printf("yyjson       %s\n", codec_library_version());
     printf("zlib         %s\n", gzip_library_version());
     settings_done(&settings);

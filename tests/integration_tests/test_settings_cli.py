@@ -168,7 +168,7 @@ def test_help_of_the_program():
 def test_version():
     done = run_onnxd("version")
     assert done.returncode == 0
-    for library in ("onnxd", "onnxruntime", "llhttp", "yyjson", "zlib"):
+    for library in ("onnxd", "onnxruntime", "llhttp", "nghttp2", "yyjson", "zlib"):
         assert re.search(rf"^{library}\s+v?\d+\.\d+", done.stdout, re.M), done.stdout
 
 

@@ -187,13 +187,10 @@ static nghttp2_nv client_nv(const char *name, const char *value)
 }
 
 /* Returns its stream, which stays where it is. `upload_open`: the body does not end with `upload`. */
-static inline struct client_stream *client_request(struct client *client, const char *method,
-                                                   const char *path, struct slice upload,
-                                                   bool upload_open)
+static inline struct client_stream *client_submit(struct client *client, const nghttp2_nv *fields,
+                                                  size_t field_count, struct slice upload,
+                                                  bool upload_open)
 {
-    const nghttp2_nv fields[] = {client_nv(":method", method), client_nv(":scheme", "http"),
-                                 client_nv(":path", path), client_nv(":authority", "localhost"),
-                                 client_nv("user-agent", "client")};
     const nghttp2_data_provider provider = {.read_callback = client_upload};
     assert_true(client->stream_count < CLIENT_STREAMS);
     struct client_stream *stream = &client->streams[client->stream_count++];
@@ -202,10 +199,20 @@ static inline struct client_stream *client_request(struct client *client, const 
     stream->upload = upload;
     stream->upload_open = upload_open;
     bool has_body = upload.len > 0 || upload_open;
-    stream->id =
-        nghttp2_submit_request(client->session, NULL, fields, 5, has_body ? &provider : NULL, NULL);
+    stream->id = nghttp2_submit_request(client->session, NULL, fields, field_count,
+                                        has_body ? &provider : NULL, NULL);
     assert_true(stream->id > 0);
     return stream;
+}
+
+static inline struct client_stream *client_request(struct client *client, const char *method,
+                                                   const char *path, struct slice upload,
+                                                   bool upload_open)
+{
+    const nghttp2_nv fields[] = {client_nv(":method", method), client_nv(":scheme", "http"),
+                                 client_nv(":path", path), client_nv(":authority", "localhost"),
+                                 client_nv("user-agent", "client")};
+    return client_submit(client, fields, 5, upload, upload_open);
 }
 
 static inline struct client_stream *client_get(struct client *client, const char *path)

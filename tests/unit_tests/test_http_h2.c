@@ -118,6 +118,27 @@ static void resets_what_the_caller_gives_up(void **state)
     pair_done(&pair);
 }
 
+/* RFC 9110 section 10.1.1: 100, and then the body that was waiting for it. */
+static void lets_bodies_come(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_init(&pair);
+    const nghttp2_nv fields[] = {client_nv(":method", "POST"), client_nv(":scheme", "http"),
+                                 client_nv(":path", "/"), client_nv(":authority", "localhost"),
+                                 client_nv("expect", "100-continue")};
+    struct client_stream *stream = client_submit(&pair.client, fields, 5, SLICE(""), true);
+    client_pump(&pair.client);
+    assert_true(stream->continued && !stream->final_head);
+    stream->upload = SLICE("hello");
+    stream->upload_open = false;
+    assert_int_equal(nghttp2_session_resume_data(pair.client.session, stream->id), 0);
+    client_pump(&pair.client);
+    assert_answered(stream, ":status: 200\n");
+    assert_int_equal(stream->body_bytes, 5);
+    pair_done(&pair);
+}
+
 /* RFC 9113 section 8.1: the answer, then RST_STREAM with NO_ERROR; the connection lives on. */
 static void answers_early(void **state)
 {
@@ -405,6 +426,7 @@ int main(void)
         cmocka_unit_test(streams_bodies_with_trailers),
         cmocka_unit_test(resets_bodies_that_break_off),
         cmocka_unit_test(resets_what_the_caller_gives_up),
+        cmocka_unit_test(lets_bodies_come),
         cmocka_unit_test(answers_early),
         cmocka_unit_test(credits_what_it_drops),
         cmocka_unit_test(takes_uploads_larger_than_its_windows),
