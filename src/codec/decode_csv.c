@@ -234,20 +234,22 @@ static struct scalar parse_cell(struct slice text, enum dtype dtype)
  * The short way for a plain decimal number into a float: true when it was one. A zero goes the long
  * way, which knows the sign of "-0".
  */
-static bool put_plain(const struct sink *sink, size_t index, struct slice text)
+static bool put_plain(const struct table *table, const struct sink *sink, size_t index,
+                      struct slice text)
 {
+    const char *body_end = table->decode->body.ptr + table->decode->body.len;
     char *element = sink->at + index * sink->element_bytes;
     const char *end;
     float f32;
     double f64;
     if (sink->dtype == DTYPE_F32) {
-        end = json_number_f32(text.ptr, &f32);
+        end = json_number_f32(text.ptr, body_end, &f32);
         if (end != text.ptr + text.len || f32 == 0) {
             return false;
         }
         memcpy(element, &f32, sizeof(f32));
     } else {
-        end = json_number_f64(text.ptr, &f64);
+        end = json_number_f64(text.ptr, body_end, &f64);
         if (end != text.ptr + text.len || f64 == 0) {
             return false;
         }
@@ -267,7 +269,7 @@ static int put_cell(struct table *table, const struct column *column, const stru
 {
     struct sink *sink = column->sink;
     struct scalar value = {.kind = SCALAR_STRING};
-    if (takes_plain(table, sink) && put_plain(sink, column->index, cell->text)) {
+    if (takes_plain(table, sink) && put_plain(table, sink, column->index, cell->text)) {
         return ERR_OK;
     }
     if (sink->dtype == DTYPE_STRING) {

@@ -55,10 +55,10 @@ bool json_read_f64(struct json_cursor *cursor, size_t count, double *out);
 bool json_read_i64(struct json_cursor *cursor, size_t count, int64_t *out);
 
 /*
- * One number where it starts (RFC 8259 section 6). Returns where it ends, NULL when none starts here.
- * The byte behind its last digit has to be there.
+ * One number where it starts (RFC 8259 section 6), in a text that goes on to `end`: the byte behind the
+ * number's last digit has to be there. Returns where it ends, NULL when none starts here.
  */
-const char *json_number_f32(const char *at, float *ret_value);
-const char *json_number_f64(const char *at, double *ret_value);
+const char *json_number_f32(const char *at, const char *end, float *ret_value);
+const char *json_number_f64(const char *at, const char *end, double *ret_value);
 
 #endif

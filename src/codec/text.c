@@ -54,24 +54,34 @@ const char *text_ellipsis(struct slice text)
     return text.len > EXCERPT_BYTES ? "..." : "";
 }
 
-/* How many of eight bytes are zero, exactly: a byte's top bit is set where any of its bits is. */
-static size_t zero_bytes(uint64_t word)
+/* Sixteen bytes side by side; gcc and clang know the vectors of every machine. */
+typedef uint8_t lanes __attribute__((vector_size(16)));
+/* So many rounds fit the counts of a byte. */
+#define LANES_ROUNDS 255
+
+static size_t sum_lanes(lanes counts)
 {
-    static const uint64_t low7 = UINT64_C(0x7f7f7f7f7f7f7f7f);
-    uint64_t nonzero = (((word & low7) + low7) | word) & ~low7;
-    uint64_t zeros = ~nonzero & ~low7;
-    return (size_t)((zeros >> 7) * UINT64_C(0x0101010101010101) >> 56);
+    size_t sum = 0;
+    for (size_t i = 0; i < sizeof(counts); i++) {
+        sum += counts[i];
+    }
+    return sum;
 }
 
 size_t text_count(struct slice text, char byte)
 {
-    uint64_t pattern = UINT64_C(0x0101010101010101) * (unsigned char)byte;
+    const lanes pattern = (unsigned char)byte - (lanes){0};
     size_t count = 0;
     size_t at = 0;
-    for (; text.len - at >= sizeof(pattern); at += sizeof(pattern)) {
-        uint64_t word;
-        memcpy(&word, text.ptr + at, sizeof(word));
-        count += zero_bytes(word ^ pattern);
+    while (text.len - at >= sizeof(pattern)) {
+        lanes counts = {0};
+        for (unsigned i = 0; i < LANES_ROUNDS && text.len - at >= sizeof(pattern); i++) {
+            lanes word;
+            memcpy(&word, text.ptr + at, sizeof(word));
+            counts -= (lanes)(word == pattern); /* true is -1 */
+            at += sizeof(word);
+        }
+        count += sum_lanes(counts);
     }
     for (; at < text.len; at++) {
         count += text.ptr[at] == byte;

@@ -258,6 +258,19 @@ static int check_length(struct exchange *exchange)
     return ERR_OK;
 }
 
+/* Room for the whole body at once: what grows bit by bit is copied as often, and its pages are new. */
+static int reserve_body(struct exchange *exchange)
+{
+    uint64_t length = exchange->request.content_length;
+    if (length == HTTP_LENGTH_UNKNOWN || length <= BODY_KEPT_BYTES || exchange->gunzip != NULL ||
+        bytes_reserve(&exchange->body, (size_t)length) != NULL) {
+        return ERR_OK;
+    }
+    return log_ours(exchange,
+                    error_set(&exchange->error, ERR_NO_MEMORY, "no memory for a body of %llu bytes",
+                              (unsigned long long)length));
+}
+
 int exchange_on_head(struct exchange *exchange)
 {
     const struct settings *settings = &exchange->io->shared->settings;
@@ -270,6 +283,9 @@ int exchange_on_head(struct exchange *exchange)
     }
     if (status == ERR_OK && exchange->route.handler == HANDLER_INVOCATIONS) {
         status = check_encoding(exchange);
+    }
+    if (status == ERR_OK) {
+        status = reserve_body(exchange);
     }
     return status;
 }

@@ -15,8 +15,8 @@ static void check_number(const char *digits)
     int len = snprintf(text, sizeof(text), "%s]", digits);
     double wanted = strcmp(digits, "-0") == 0 ? 0.0 : strtod(digits, NULL); /* an integer */
     float narrow = (float)wanted;
-    assert_ptr_equal(json_number_f32(text, &f32), text + len - 1);
-    assert_ptr_equal(json_number_f64(text, &f64), text + len - 1);
+    assert_ptr_equal(json_number_f32(text, text + len, &f32), text + len - 1);
+    assert_ptr_equal(json_number_f64(text, text + len, &f64), text + len - 1);
     if (memcmp(&f64, &wanted, sizeof(f64)) != 0 || memcmp(&f32, &narrow, sizeof(f32)) != 0) {
         fail_msg("%s: got %.17g and %.9g, want %.17g", digits, f64, (double)f32, wanted);
     }
@@ -111,8 +111,9 @@ static void refuses_what_is_no_number(void **state)
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         float f32;
         double f64;
-        assert_null(json_number_f32(texts[i], &f32));
-        assert_null(json_number_f64(texts[i], &f64));
+        const char *end = texts[i] + strlen(texts[i]);
+        assert_null(json_number_f32(texts[i], end, &f32));
+        assert_null(json_number_f64(texts[i], end, &f64));
     }
 }
 
