@@ -145,6 +145,60 @@ def mixed_columns():
     )
 
 
+def captures():
+    """If and Loop whose bodies read values of the graph around them: twice, thrice, and `minus` alone."""
+    value = helper.make_tensor_value_info
+    one = numpy_helper.from_array(numpy.array([1.0, 1.0], dtype=numpy.float32), "one")
+    three = numpy_helper.from_array(numpy.array(3, dtype=numpy.int64), "three")
+    true = numpy_helper.from_array(numpy.array(True), "true")
+    zero = numpy_helper.from_array(numpy.array(0.0, dtype=numpy.float32), "zero")
+    then_branch = helper.make_graph(
+        [node("Add", ["twice", "one"], ["then_y"])], "then", [], [tensor("then_y")])
+    else_branch = helper.make_graph(
+        [node("Identity", ["minus"], ["else_y"])], "else", [], [tensor("else_y")])
+    body = helper.make_graph(
+        [
+            node("Add", ["sum", "thrice"], ["next"]),
+            node("Identity", ["going"], ["goes_on"]),
+        ],
+        "body",
+        [value("i", TensorProto.INT64, []), value("going", TensorProto.BOOL, []), tensor("sum")],
+        [value("goes_on", TensorProto.BOOL, []), tensor("next")],
+    )
+    return make(
+        "captures",
+        [
+            node("Add", ["x", "x"], ["twice"]),
+            node("Add", ["twice", "x"], ["thrice"]),
+            node("Neg", ["x"], ["minus"]),
+            node("ReduceMax", ["x"], ["largest"], keepdims=0),
+            node("Greater", ["largest", "zero"], ["positive"]),
+            node("If", ["positive"], ["chosen"], then_branch=then_branch, else_branch=else_branch),
+            node("Loop", ["three", "true", "x"], ["looped"], body=body),
+        ],
+        [tensor("x")],
+        [tensor("chosen"), tensor("looped"), tensor("minus")],
+        [one, three, true, zero],
+    )
+
+
+def fusible():
+    """The runtime would make one Gemm of MatMul and Add if nothing else read what is between them."""
+    weights = numpy.linspace(-1.3, 1.7, 512 * 8, dtype=numpy.float32).reshape(512, 8)
+    bias = numpy.linspace(0.1, 0.9, 8, dtype=numpy.float32)
+    return make(
+        "fusible",
+        [
+            node("MatMul", ["x", "weights"], ["product"]),
+            node("Add", ["product", "bias"], ["y"]),
+            node("Softmax", ["product"], ["z"]),
+        ],
+        [tensor("x", shape=("N", 512))],
+        [tensor("y", shape=("N", 8)), tensor("z", shape=("N", 8))],
+        [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(bias, "bias")],
+    )
+
+
 def described():
     model = identity(TensorProto.FLOAT, ("batch", 2, "time", None))
     model.producer_name = "acme trainer"
@@ -184,6 +238,8 @@ def make_good_models():
     keep("optional", optional_outputs())
     keep("mixed_columns", mixed_columns())
     keep("described", described())
+    keep("captures", captures())
+    keep("fusible", fusible())
     keep(
         "scalar_output",
         make(
