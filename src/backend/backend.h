@@ -38,6 +38,15 @@ struct backend {
     /* Borrowed, valid until close. Any thread. */
     const struct signature *(*signature)(const struct backend_model *model);
     /*
+     * From now on runs ask for these outputs alone (others are a programming error), so the others
+     * need not be computed; the signature stays what it was. May be NULL: the backend computes
+     * only what a run asks for, or has no other way. On failure, with one line saying why, the model
+     * computes what it did before; ERR_OK also where it does so because nothing can be saved.
+     * Blocking; once, by the model's only user.
+     */
+    int (*narrow)(struct backend_model *model, const size_t *wanted, size_t wanted_count,
+                  struct error *error);
+    /*
      * One run. inputs[i] belongs to signature input i, dtype and rank as declared (an input whose
      * dtype is DTYPE_NONE is left out: the model may have a default); wanted[] are output indices.
      * On success values[0..wanted_count) are set: structs in `arena`, buffers counted, the caller

@@ -11,6 +11,7 @@
 #include "backend/backend.h"
 #include "backend/onnx_header.h"
 #include "backend/ort_library.h"
+#include "backend/ort_narrow.h"
 #include "backend/ort_options.h"
 #include "backend/ort_signature.h"
 #include "backend/ort_tensor.h"
@@ -27,24 +28,27 @@ struct backend_model {
     unsigned magic;
     const struct ort_library *library;
     OrtSession *session;
-    struct arena arena; /* of the signature */
+    OrtSessionOptions *session_options; /* for a second session */
+    struct arena arena;                 /* of the signature */
     struct signature signature;
+    const char *path;
+    struct stat file;       /* as it was before the session was made */
+    const bool *is_offered; /* of each output, whether runs may ask for it; NULL: all */
 };
 
 /* The runtime's words for these are vague ("Protobuf parsing failed"), so they are told apart here. */
-static int check_file(const char *path, struct error *error)
+static int check_file(const char *path, struct stat *file, struct error *error)
 {
-    struct stat file;
-    if (stat(path, &file) != 0) {
+    if (stat(path, file) != 0) {
         return error_set(error, ERR_CONFIG, "%s: %s", path, strerrordesc_np(errno));
     }
-    if (S_ISDIR(file.st_mode)) {
+    if (S_ISDIR(file->st_mode)) {
         return error_set(error, ERR_CONFIG, "%s is a directory, not a model file", path);
     }
-    if (!S_ISREG(file.st_mode)) {
+    if (!S_ISREG(file->st_mode)) {
         return error_set(error, ERR_CONFIG, "%s is not a regular file", path);
     }
-    if (file.st_size == 0) {
+    if (file->st_size == 0) {
         return error_set(error, ERR_CONFIG, "%s is empty", path);
     }
     if (access(path, R_OK) != 0) {
@@ -98,15 +102,14 @@ static int create_session(struct backend_model *model, const struct backend_opti
                           bool shapes_vary, struct error *error)
 {
     const OrtApi *api = model->library->api;
-    OrtSessionOptions *session_options;
-    int status = ort_options_make(model->library, options, shapes_vary, &session_options, error);
+    int status =
+        ort_options_make(model->library, options, shapes_vary, &model->session_options, error);
     if (status != ERR_OK) {
         return status;
     }
-    status = ort_take_status(
-        api->CreateSession(model->library->env, options->path, session_options, &model->session),
-        ERR_CONFIG, error);
-    api->ReleaseSessionOptions(session_options);
+    status = ort_take_status(api->CreateSession(model->library->env, options->path,
+                                                model->session_options, &model->session),
+                             ERR_CONFIG, error);
     return status == ERR_OK ? ERR_OK : error_prefix(error, "%s", options->path);
 }
 
@@ -114,7 +117,11 @@ static int load_model(struct backend_model *model, const struct backend_options 
                       struct error *error)
 {
     struct onnx_header header;
-    int status = check_file(options->path, error);
+    int status = check_file(options->path, &model->file, error);
+    if (status == ERR_OK) {
+        model->path = arena_copy(&model->arena, slice_from_str(options->path)).ptr;
+        status = model->path == NULL ? no_memory(error) : ERR_OK;
+    }
     if (status == ERR_OK) {
         status = ort_library_load(options->library, &model->library, error);
     }
@@ -144,6 +151,9 @@ static void close_model(struct backend_model *model)
     if (model->session != NULL) {
         model->library->api->ReleaseSession(model->session);
     }
+    if (model->session_options != NULL) {
+        model->library->api->ReleaseSessionOptions(model->session_options);
+    }
     arena_done(&model->arena);
     model->magic = 0;
     mem_free(model);
@@ -171,6 +181,57 @@ static const struct signature *model_signature(const struct backend_model *model
 {
     CHECK_MAGIC(model, MODEL_MAGIC);
     return &model->signature;
+}
+
+/* Marks the outputs wanted; the names of them, or NULL without memory. */
+static struct slice *choose_outputs(struct backend_model *model, const size_t *wanted,
+                                    size_t wanted_count)
+{
+    const struct signature *signature = &model->signature;
+    struct slice *names = arena_zalloc(&model->arena, wanted_count, sizeof(names[0]));
+    bool *is_offered = arena_zalloc(&model->arena, signature->output_count, sizeof(is_offered[0]));
+    if (names == NULL || is_offered == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < wanted_count; i++) {
+        CHECK(wanted[i] < signature->output_count);
+        names[i] = signature->outputs[wanted[i]].name;
+        is_offered[wanted[i]] = true;
+    }
+    model->is_offered = is_offered;
+    return names;
+}
+
+static bool wants_all(const struct backend_model *model)
+{
+    for (size_t i = 0; i < model->signature.output_count; i++) {
+        if (!model->is_offered[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int narrow_model(struct backend_model *model, const size_t *wanted, size_t wanted_count,
+                        struct error *error)
+{
+    CHECK_MAGIC(model, MODEL_MAGIC);
+    CHECK(model->is_offered == NULL);
+    OrtSession *narrowed = NULL;
+    const struct slice *names = choose_outputs(model, wanted, wanted_count);
+    if (names == NULL) {
+        return no_memory(error);
+    }
+    if (wants_all(model)) {
+        return ERR_OK;
+    }
+    int status = ort_narrow_session(model->library, model->path, &model->file,
+                                    model->session_options, names, wanted_count, &narrowed, error);
+    if (status == ERR_OK && narrowed != NULL) {
+        model->library->api->ReleaseSession(model->session);
+        model->session = narrowed;
+    }
+    return status;
 }
 
 /* One run's arrays, as the runtime wants them; all in the caller's arena. */
@@ -215,6 +276,7 @@ static int fill_feed(const struct backend_model *model, const struct tensor *inp
     }
     for (size_t i = 0; i < wanted_count; i++) {
         CHECK(wanted[i] < signature->output_count);
+        CHECK(model->is_offered == NULL || model->is_offered[wanted[i]]);
         feed->output_names[i] = signature->outputs[wanted[i]].name.ptr;
     }
     return ERR_OK;
@@ -285,6 +347,7 @@ const struct backend backend_ort = {
     .name = "onnx",
     .open = open_model,
     .signature = model_signature,
+    .narrow = narrow_model,
     .run = run_model,
     .close = close_model,
     .version = library_version,

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "config/cpu_quota.h"
 
@@ -243,6 +244,19 @@ static void set_target(struct deployment *deployment)
     target->wanted = codec_plan_wanted(deployment->plan, &target->wanted_count);
 }
 
+/* What nobody can ask for need not be computed. A model that stays whole answers the same. */
+static void narrow_model(const struct deployment *deployment)
+{
+    const struct batch_target *target = &deployment->target;
+    struct error error;
+    if (target->backend->narrow != NULL &&
+        target->backend->narrow(target->model, target->wanted, target->wanted_count, &error) !=
+            ERR_OK) {
+        log_debug("%s: all its outputs are computed: %s", deployment->artifact.path.ptr,
+                  error.text);
+    }
+}
+
 /* The manifest's own sample must work; the service would be useless to those it was written for. */
 static int run_warmup_sample(const struct deployment *deployment, struct arena *scratch,
                              struct error *error)
@@ -362,6 +376,7 @@ int deployment_load(const struct deployment_query *query, struct deployment **re
     if (status == ERR_OK) {
         name_model(deployment);
         set_target(deployment);
+        narrow_model(deployment);
         status = warm_up(deployment, query, error);
     }
     if (status != ERR_OK) {
