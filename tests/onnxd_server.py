@@ -232,9 +232,10 @@ class Server:
         return [line for line in self.stderr().splitlines()
                 if all(word.lower() in line.lower() for word in words)]
 
-    def rss_bytes(self):
+    def rss_bytes(self, line="VmRSS"):
+        """Resident memory; with line="VmHWM" the most it ever was."""
         status = pathlib.Path(f"/proc/{self.pid()}/status").read_text()
-        return int(re.search(r"^VmRSS:\s+(\d+) kB", status, re.M).group(1)) * 1024
+        return int(re.search(rf"^{line}:\s+(\d+) kB", status, re.M).group(1)) * 1024
 
     # Requests.
 

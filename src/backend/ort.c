@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "backend/backend.h"
+#include "backend/burst.h"
 #include "backend/onnx_header.h"
 #include "backend/ort_library.h"
 #include "backend/ort_narrow.h"
@@ -17,6 +18,7 @@
 #include "backend/ort_tensor.h"
 #include "backend/ort_values.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 #define MODEL_MAGIC 0x6f72744d
@@ -34,6 +36,8 @@ struct backend_model {
     const char *path;
     struct stat file;       /* as it was before the session was made */
     const bool *is_offered; /* of each output, whether runs may ask for it; NULL: all */
+    struct burst burst;
+    OrtRunOptions *shrinking; /* of a run that gives the arena's free memory back; NULL: none can */
 };
 
 /* The runtime's words for these are vague ("Protobuf parsing failed"), so they are told apart here. */
@@ -113,6 +117,18 @@ static int create_session(struct backend_model *model, const struct backend_opti
     return status == ERR_OK ? ERR_OK : error_prefix(error, "%s", options->path);
 }
 
+/* A runtime that cannot do it keeps its memory. */
+static void make_shrinking(struct backend_model *model)
+{
+    const OrtApi *api = model->library->api;
+    OrtStatus *status = api->CreateRunOptions(&model->shrinking);
+    if (status == NULL) {
+        status = api->AddRunConfigEntry(model->shrinking, "memory.enable_memory_arena_shrinkage",
+                                        "cpu:0");
+    }
+    ort_drop_status(status);
+}
+
 static int load_model(struct backend_model *model, const struct backend_options *options,
                       struct error *error)
 {
@@ -137,6 +153,7 @@ static int load_model(struct backend_model *model, const struct backend_options 
     if (status != ERR_OK) {
         return status;
     }
+    make_shrinking(model);
     status =
         ort_signature_read(model->library, model->session, &model->arena, &model->signature, error);
     if (status == ERR_CONFIG) {
@@ -150,6 +167,9 @@ static void close_model(struct backend_model *model)
     CHECK_MAGIC(model, MODEL_MAGIC);
     if (model->session != NULL) {
         model->library->api->ReleaseSession(model->session);
+    }
+    if (model->shrinking != NULL) {
+        model->library->api->ReleaseRunOptions(model->shrinking);
     }
     if (model->session_options != NULL) {
         model->library->api->ReleaseSessionOptions(model->session_options);
@@ -311,6 +331,43 @@ static void release_values(const struct ort_library *library, OrtValue **values,
     }
 }
 
+static OrtStatus *run_session(const struct backend_model *model, const OrtRunOptions *options,
+                              struct feed *feed, size_t wanted_count)
+{
+    return model->library->api->Run(model->session, options, feed->input_names,
+                                    (const OrtValue *const *)feed->inputs, feed->input_count,
+                                    feed->output_names, wanted_count, feed->outputs);
+}
+
+/* Whether this is the run after which a burst's memory goes back. */
+static bool ends_burst(struct backend_model *model, const struct tensor *inputs)
+{
+    size_t input_bytes = 0; /* of tensors that are in memory: their sum cannot overflow */
+    for (size_t i = 0; i < model->signature.input_count; i++) {
+        input_bytes += inputs[i].dtype == DTYPE_NONE ? 0 : tensor_bytes(&inputs[i]);
+    }
+    return burst_note_run(&model->burst, input_bytes, clock_monotonic_ns);
+}
+
+/*
+ * A run that also shrinks the runtime's arena, and then what the C library holds of it and of bodies.
+ * The runtime refuses where it has no arena on the CPU, before it runs; then it runs without.
+ */
+static OrtStatus *run_and_shrink(const struct backend_model *model, struct feed *feed,
+                                 size_t wanted_count)
+{
+    OrtStatus *status = NULL;
+    bool is_done = false;
+    if (model->shrinking != NULL) {
+        status = run_session(model, model->shrinking, feed, wanted_count);
+        is_done = status == NULL;
+        ort_drop_status(status);
+    }
+    status = is_done ? NULL : run_session(model, NULL, feed, wanted_count);
+    mem_trim();
+    return status;
+}
+
 static int run_model(struct backend_model *model, const struct tensor *inputs, const size_t *wanted,
                      size_t wanted_count, struct arena *arena, struct value *values,
                      struct error *error)
@@ -323,11 +380,10 @@ static int run_model(struct backend_model *model, const struct tensor *inputs, c
     }
     status = fill_feed(model, inputs, wanted, wanted_count, &feed, error);
     if (status == ERR_OK) {
-        status = ort_take_run_status(
-            model->library->api->Run(model->session, NULL, feed.input_names,
-                                     (const OrtValue *const *)feed.inputs, feed.input_count,
-                                     feed.output_names, wanted_count, feed.outputs),
-            error);
+        status = ort_take_run_status(ends_burst(model, inputs)
+                                         ? run_and_shrink(model, &feed, wanted_count)
+                                         : run_session(model, NULL, &feed, wanted_count),
+                                     error);
     }
     if (status == ERR_OK) {
         status = take_outputs(model, inputs, &feed, wanted_count, arena, values, error);

@@ -1,6 +1,7 @@
 /*
  * Session options: threads, optimisation level and execution providers. The arena of the CPU provider
- * stays on, as is the runtime's default: it trades memory, kept at the peak of past runs, for speed.
+ * stays on, as is the runtime's default: it trades memory, kept at the peak of past runs until a
+ * run gives it back (burst.h), for speed.
  */
 #include "backend/ort_options.h"
 

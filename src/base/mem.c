@@ -1,5 +1,6 @@
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +45,11 @@ char *mem_strndup(const char *text, size_t len)
 void mem_free(void *block)
 {
     free(block);
+}
+
+void mem_trim(void)
+{
+    (void)malloc_trim(0); /* whether anything could be given back is nobody's concern */
 }
 
 uint64_t mem_allocations(void)

@@ -21,6 +21,12 @@ MUST_CHECK void *mem_realloc(void *old, size_t size);
 MUST_CHECK char *mem_strndup(const char *text, size_t len);
 void mem_free(void *block); /* NULL is fine */
 
+/*
+ * Gives free memory of the C library back to the system, the runtime's too. Takes milliseconds where
+ * there is much of it: for when a load has ended.
+ */
+void mem_trim(void);
+
 /* Allocations and reallocations since the start, over all threads. */
 uint64_t mem_allocations(void);
 /* Tests only: the nth allocation from now (1 = the next) fails once; 0 switches it off. */

@@ -182,6 +182,22 @@ def captures():
     )
 
 
+def widened():
+    """The largest of each row, the long way: each row needs 32 KiB of the runtime while it runs."""
+    repeats = numpy_helper.from_array(numpy.array([1, 1024], dtype=numpy.int64), "repeats")
+    return make(
+        "widened",
+        [
+            node("Tile", ["x", "repeats"], ["tiled"]),
+            node("Abs", ["tiled"], ["wide"]),
+            node("ReduceMax", ["wide"], ["y"], axes=[1], keepdims=1),
+        ],
+        [tensor("x", shape=("N", 4))],
+        [tensor("y", shape=("N", 1))],
+        [repeats],
+    )
+
+
 def fusible():
     """The runtime would make one Gemm of MatMul and Add if nothing else read what is between them."""
     weights = numpy.linspace(-1.3, 1.7, 512 * 8, dtype=numpy.float32).reshape(512, 8)
@@ -240,6 +256,7 @@ def make_good_models():
     keep("described", described())
     keep("captures", captures())
     keep("fusible", fusible())
+    keep("widened", widened())
     keep(
         "scalar_output",
         make(
