@@ -23,6 +23,7 @@
 
 #define MODEL_MAGIC 0x6f72744d
 #define SIGNATURE_BLOCK_BYTES ((size_t)4096)
+#define SMALL_FILE_BYTES ((off_t)1024 * 1024)
 #define SIGNATURE_MAX_BYTES                                                                        \
     ((size_t)64 * 1024 * 1024) /* custom metadata may hold whole vocabularies */
 
@@ -103,11 +104,10 @@ static int add_header(struct backend_model *model, const struct onnx_header *hea
 }
 
 static int create_session(struct backend_model *model, const struct backend_options *options,
-                          bool shapes_vary, struct error *error)
+                          const struct ort_traits *traits, struct error *error)
 {
     const OrtApi *api = model->library->api;
-    int status =
-        ort_options_make(model->library, options, shapes_vary, &model->session_options, error);
+    int status = ort_options_make(model->library, options, traits, &model->session_options, error);
     if (status != ERR_OK) {
         return status;
     }
@@ -149,11 +149,17 @@ static int load_model(struct backend_model *model, const struct backend_options 
         return status;
     }
     bool has_header = status == ERR_OK; /* if not: what is wrong with the file, the runtime says */
-    status = create_session(model, options, !has_header || header.input_shapes_vary, error);
+    const struct ort_traits traits = {
+        .shapes_vary = !has_header || header.input_shapes_vary,
+        .is_small = model->file.st_size <= SMALL_FILE_BYTES,
+    };
+    status = create_session(model, options, &traits, error);
     if (status != ERR_OK) {
         return status;
     }
-    make_shrinking(model);
+    if (!traits.is_small) { /* others have no arena */
+        make_shrinking(model);
+    }
     status =
         ort_signature_read(model->library, model->session, &model->arena, &model->signature, error);
     if (status == ERR_CONFIG) {

@@ -4,7 +4,7 @@ import concurrent.futures
 import json
 
 import pytest
-from onnxd_server import Server, is_sanitized, post_bytes, wait_for
+from onnxd_server import MODELS, Server, is_sanitized, post_bytes, wait_for
 
 pytestmark = pytest.mark.skipif(is_sanitized(), reason="sanitizers keep what is freed")
 
@@ -22,10 +22,20 @@ def ask(server, request, count):
             assert connection.read_response().status == 200
 
 
+@pytest.fixture(params=["small", "large"])
+def model(request, tmp_path):
+    """The same graph in a file that is small, and in one too large for a run of it to count as small."""
+    content = (MODELS / "widened/model.onnx").read_bytes()
+    if request.param == "large":
+        content += b"\x32\x80\x80\x80\x01" + b" " * (2 * MIB)  # a description: ModelProto.doc_string
+    (tmp_path / "model.onnx").write_bytes(content)
+    return tmp_path
+
+
 @pytest.mark.parametrize("execution", ["inline", "pooled"])
-def test_a_burst_does_not_pin_memory(execution):
+def test_a_burst_does_not_pin_memory(execution, model):
     env = {"IO_THREADS": "2", "EXECUTION": execution, "MODEL_INSTANCES": "2"}
-    with Server("widened", env=env) as server:
+    with Server(model, env=env) as server:
         ask(server, SMALL, 50)
         before = server.rss_bytes()
         with concurrent.futures.ThreadPoolExecutor(4) as clients:

@@ -81,10 +81,8 @@ static void blames_the_machine(void **state)
     struct tensor inputs[2];
     inputs[0] = make_tensor(DTYPE_F32, 1, (const int64_t[]){1}, iris);
     inputs[1] = shape_of(1, (const int64_t[]){INT64_C(1) << 50});
-    check_failure(&(const struct failure){"expand", ERR_INTERNAL,
-                                          "Expand: Failed to allocate memory for requested buffer "
-                                          "of size 4503599627370496"},
-                  inputs, 2);
+    check_failure(&(const struct failure){"expand", ERR_INTERNAL, "Expand: std::bad_alloc"}, inputs,
+                  2);
 }
 
 static void runs_again_after_a_failure(void **state)
