@@ -256,6 +256,7 @@ static int narrow_model(struct backend_model *model, const size_t *wanted, size_
     if (status == ERR_OK && narrowed != NULL) {
         model->library->api->ReleaseSession(model->session);
         model->session = narrowed;
+        mem_trim(); /* as much again as the model needs has just become free */
     }
     return status;
 }
