@@ -82,7 +82,7 @@ static inline void frames_put_fields(struct bytes *block, struct slice lines)
     while (rest.len > 0) {
         struct slice line = slice_cut(&rest, '\n');
         size_t colon = line.len > 0 ? 1 + slice_find(slice_tail(line, 1), ':') : 0;
-        CHECK(colon + 1 < line.len);
+        CHECK(colon + 2 <= line.len);
         frames_put_field(block, slice_head(line, colon), slice_tail(line, colon + 2));
     }
 }

@@ -40,6 +40,8 @@ static void takes_good_requests(void **state)
         {GET_LINES("/") "te: trailers\n", "  field te\n     is trailers\n"},
         {GET_LINES("/") "cookie: a=1\nx: y\ncookie: b=2\ncookie: c=3\n",
          "  field cookie\n     is a=1; b=2; c=3\n  field x\n     is y\n  length"},
+        {GET_LINES("/") "cookie: \ncookie: \n", "  field cookie\n     is \n  length"},
+        {GET_LINES("/") "cookie: a\ncookie: \ncookie: b\ncookie: \n", "     is a; b\n  length"},
         {GET_LINES("/") "cookie: a=1\n", "  field cookie\n     is a=1\n"},
         {GET_LINES("/") "x: \xc3\xa9\n", "  field x\n     is \xc3\xa9\n"},
         {":method: BREW\n:scheme: http\n:path: /\n:authority: a\n", "  method BREW\n"},
