@@ -105,6 +105,7 @@ static int add_all(struct fields *fields, const struct http_field *list, size_t 
         struct slice value = list[i].value;
         CHECK(h1_guard_is_token(list[i].name) && !is_reserved(list[i].name));
         if (!is_clean(value)) {
+            CHECK(fields->clean != NULL);
             value = clean(value, fields->clean + used);
             used += value.len;
         }

@@ -75,11 +75,11 @@ static void put_rapid_reset(struct bytes *in, unsigned number)
     frames_put_reset(in, next_stream(number), H2_CANCEL);
 }
 
-/* The server is made to reset streams by what a client may not send on them. */
+/* The server is made to reset streams by bodies longer than they were said to be. */
 static void put_made_to_reset(struct bytes *in, unsigned number)
 {
-    frames_put_head(in, 0, next_stream(number), SLICE(POST_LINES("/")));
-    frames_put_window(in, next_stream(number), 0x7fffffff);
+    frames_put_head(in, 0, next_stream(number), SLICE(POST_LINES("/") "content-length: 1\n"));
+    frames_put_frame(in, FRAME_DATA, 0, next_stream(number), SLICE("22"));
 }
 
 static void put_malformed(struct bytes *in, unsigned number)
@@ -111,6 +111,7 @@ static unsigned flood(struct trace *trace, put_more *put, bool reads, const char
     unsigned number = 0;
     bytes_init(&in, (size_t)1024 * 1024);
     assert_true(trace_init(trace, &options));
+    trace->keeps_out = true; /* the last of it, to look at */
     frames_put_preface(&in);
     frames_put_head(&in, 0, 1, SLICE(POST_LINES("/")));
     while (trace->result == H2_OK && number < 10 * H2_BUDGET_MAX) {
@@ -118,10 +119,15 @@ static unsigned flood(struct trace *trace, put_more *put, bool reads, const char
         trace_feed(trace, bytes_slice(&in));
         bytes_reset(&in, (size_t)1024 * 1024);
         if (reads && trace->result == H2_OK) {
+            bytes_reset(&trace->out, TRACE_OUT_MAX);
             trace_write(trace);
         }
     }
     bytes_done(&in);
+    if (trace->result == H2_OK) { /* newer versions of nghttp2 have limits of their own */
+        trace_write(trace);
+        trace_feed(trace, SLICE(""));
+    }
     if (trace->result != H2_CLOSING) {
         fail_msg("%s go on for ever", what);
     }
@@ -136,7 +142,7 @@ static unsigned flood(struct trace *trace, put_more *put, bool reads, const char
 static const struct {
     const char *what;
     put_more *put;
-    unsigned cost; /* 0: ended by another rule */
+    unsigned cost;
 } floods[] = {
     {"pings", put_ping, H2_COST_FRAME},
     {"answers to no ping", put_ping_ack, H2_COST_FRAME},
@@ -176,7 +182,8 @@ static void cuts_off_floods_of_who_does_not_read(void **state)
     for (size_t i = 0; i < sizeof(floods) / sizeof(floods[0]); i++) {
         struct trace trace;
         unsigned count = flood(&trace, floods[i].put, false, floods[i].what);
-        assert_true(count <= H2_BUDGET_MAX / floods[i].cost);
+        /* Streams whose RST_STREAM is not read stay open, and are not counted yet. */
+        assert_true(count <= H2_BUDGET_MAX / floods[i].cost + TRACE_STREAMS);
         assert_true(h2_stream_count(trace.h2) <= TRACE_STREAMS);
         trace_done(&trace);
     }
@@ -237,7 +244,7 @@ static void serves_who_cancels_and_pings_in_measure(void **state)
     bytes_done(&in);
 }
 
-/* Four rounds in which all streams there may be are cancelled. */
+/* Three times as many requests as there may be streams, and all are cancelled. */
 static void serves_whose_deadlines_pass(void **state)
 {
     (void)state;
