@@ -180,7 +180,10 @@ static void close_after(struct h2 *h2, int code)
                                                           : NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
-/* Up to the end of the next frame's header; returns how much that was. */
+/*
+ * A header or a payload, or what there is of it; returns how much that was. nghttp2 sees no byte of
+ * two frames in one call: what it does after the last frame that it wants differs then.
+ */
 static size_t feed_frame(struct h2 *h2, struct slice input)
 {
     bool found = false;

@@ -10,26 +10,31 @@ void h2_scan_init(struct h2_scan *scan)
     *scan = (struct h2_scan){.skip = sizeof(H2_PREFACE) - 1};
 }
 
+static size_t skip(struct h2_scan *scan, size_t len)
+{
+    size_t skipped = len < scan->skip ? len : scan->skip;
+    scan->skip -= skipped;
+    return skipped;
+}
+
 size_t h2_scan_next(struct h2_scan *scan, struct slice input, bool *ret_found)
 {
     *ret_found = false;
+    if (scan->skip > 0) {
+        return skip(scan, input.len);
+    }
     if (scan->header_len == H2_FRAME_HEADER_BYTES) {
         scan->header_len = 0;
     }
-    size_t skipped = input.len < scan->skip ? input.len : scan->skip;
-    scan->skip -= skipped;
-    struct slice rest = slice_tail(input, skipped);
-    struct slice more = slice_head(rest, H2_FRAME_HEADER_BYTES - scan->header_len);
-    if (more.len > 0) {
-        memcpy(scan->header + scan->header_len, more.ptr, more.len);
-        scan->header_len += more.len;
-    }
+    struct slice more = slice_head(input, H2_FRAME_HEADER_BYTES - scan->header_len);
+    memcpy(scan->header + scan->header_len, more.ptr, more.len);
+    scan->header_len += more.len;
     if (scan->header_len == H2_FRAME_HEADER_BYTES) {
         const unsigned char *header = scan->header;
         scan->skip = (size_t)header[0] << 16 | (size_t)header[1] << 8 | header[2];
         *ret_found = true;
     }
-    return skipped + more.len;
+    return more.len;
 }
 
 unsigned h2_scan_type(const struct h2_scan *scan)

@@ -22,11 +22,11 @@ struct h2_scan {
 /* At the first byte of a connection. */
 void h2_scan_init(struct h2_scan *scan);
 /*
- * Takes in a prefix of `input`, which is not empty, to the end of the next frame header in it, or
- * all of it. Returns its length. *ret_found: the last byte of it ended a header.
+ * Takes in a prefix of `input`, which is not empty: to the end of a frame's header, or of its
+ * payload, or all. Returns its length. *ret_found: the last byte of it ended a header.
  */
 size_t h2_scan_next(struct h2_scan *scan, struct slice input, bool *ret_found);
-/* Of the header that was found last, until the next call of h2_scan_next. */
+/* Of the header that was found, until the next call of h2_scan_next. */
 unsigned h2_scan_type(const struct h2_scan *scan);
 unsigned h2_scan_flags(const struct h2_scan *scan);
 
