@@ -79,6 +79,30 @@ static void keeps_a_list_of_blocks(void **state)
     h2_heap_free(NULL, &heap);
     h2_heap_done(&heap); /* the others, which a sanitizer would miss */
     assert_null(heap.first);
+    assert_int_equal(heap.kept_bytes, 0);
+}
+
+/* What is kept is bounded, and is used again. */
+static void keeps_small_blocks(void **state)
+{
+    (void)state;
+    struct h2_heap heap = {0};
+    void *blocks[100];
+    for (int round = 0; round < 3; round++) {
+        bool recycles = heap.kept_bytes > 0; /* not under a sanitizer */
+        uint64_t before = mem_allocations();
+        for (size_t i = 0; i < 100; i++) {
+            blocks[i] = h2_heap_alloc(i * 20, &heap);
+            assert_non_null(blocks[i]);
+        }
+        assert_true((mem_allocations() - before < 100) == recycles);
+        for (size_t i = 0; i < 100; i++) {
+            h2_heap_free(blocks[i], &heap);
+            assert_true(heap.kept_bytes <= H2_HEAP_KEPT_BYTES);
+        }
+    }
+    h2_heap_done(&heap);
+    assert_int_equal(heap.kept_bytes, 0);
 }
 
 int main(void)
@@ -86,6 +110,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_frames_in_any_split),
         cmocka_unit_test(keeps_a_list_of_blocks),
+        cmocka_unit_test(keeps_small_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

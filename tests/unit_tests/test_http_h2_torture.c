@@ -82,7 +82,7 @@ static void survives_every_failed_allocation(void **state)
         while (torture(bytes_slice(&in), deliveries[i % 3], turns[i / 3], nth)) {
             nth++;
         }
-        assert_true(nth > 100);
+        assert_true(nth > 50);
     }
     bytes_done(&in);
 }
