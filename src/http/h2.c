@@ -91,6 +91,7 @@ static nghttp2_option *make_option(void)
     return option;
 }
 
+/* Callbacks and options come from malloc: nghttp2 cannot be told otherwise. They are gone after. */
 static int make_session(struct h2 *h2)
 {
     nghttp2_session_callbacks *callbacks = make_callbacks();

@@ -124,9 +124,10 @@ void h2_free(struct h2 *h2);
 /*
  * Takes in all of `input`. Gives the same events for every split of it; only the pieces of a body
  * follow the split. After H2_CLOSING input is ignored, and *error says why: the client's fault
- * (ERR_INVALID) or memory that ran out (ERR_NO_MEMORY). An error that nghttp2 answers by itself shows
- * in the first h2_feed after the h2_write that sent its GOAWAY; in between no event comes. Output
- * that the caller cannot get rid of is bounded, but let it go on reading only while there is room.
+ * (ERR_INVALID) or memory that ran out (ERR_NO_MEMORY). A connection error that nghttp2 answers by
+ * itself shows in h2_is_done after the h2_write that sent its GOAWAY, and in the next h2_feed, which
+ * may be of nothing; in between no event comes. Output that the caller cannot get rid of is bounded
+ * by the client's budget, but let it go on reading only while there is room.
  */
 enum h2_result h2_feed(struct h2 *h2, struct slice input, struct error *error);
 
