@@ -49,6 +49,22 @@ void arena_done(struct arena *arena)
     arena->first = NULL;
 }
 
+struct arena_mark arena_mark(const struct arena *arena)
+{
+    return (struct arena_mark){arena->current, arena->current == NULL ? 0 : arena->current->used};
+}
+
+void arena_rewind(struct arena *arena, struct arena_mark mark)
+{
+    if (mark.block == NULL) {
+        arena_reset(arena);
+        return;
+    }
+    free_newer(arena, mark.block);
+    CHECK(mark.used <= arena->current->used);
+    arena->current->used = mark.used;
+}
+
 static struct arena_block *add_block(struct arena *arena, size_t size)
 {
     size_t total;

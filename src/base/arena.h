@@ -27,6 +27,15 @@ void arena_init(struct arena *arena, size_t block_bytes, size_t max_bytes);
 void arena_reset(struct arena *arena);
 void arena_done(struct arena *arena);
 
+/* Where an arena stands. */
+struct arena_mark {
+    struct arena_block *block;
+    size_t used;
+};
+struct arena_mark arena_mark(const struct arena *arena);
+/* What was allocated since the mark is gone; no reset and no earlier rewind lies between. */
+void arena_rewind(struct arena *arena, struct arena_mark mark);
+
 /* Aligned to 16 bytes, not zeroed. NULL past the maximum or without memory. Size 0 gives non-NULL. */
 MUST_CHECK void *arena_alloc(struct arena *arena, size_t size);
 /* Zeroed; NULL also when count * size overflows. */

@@ -59,6 +59,29 @@ static void arena_grows_the_newest_in_place(void **state)
     arena_done(&arena);
 }
 
+static void arena_goes_back_to_a_mark(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 256, 4096);
+    struct arena_mark empty = arena_mark(&arena);
+    char *kept = arena_alloc(&arena, 16);
+    assert_non_null(kept);
+    memset(kept, 7, 16);
+    struct arena_mark mark = arena_mark(&arena);
+    char *next = arena_alloc(&arena, 16);
+    assert_non_null(next);
+    assert_non_null(arena_alloc(&arena, 3000));
+    assert_null(arena_alloc(&arena, 3000));
+    arena_rewind(&arena, mark);
+    assert_ptr_equal(arena_alloc(&arena, 16), next);
+    assert_int_equal(kept[15], 7);
+    assert_non_null(arena_alloc(&arena, 3000));
+    arena_rewind(&arena, empty);
+    assert_ptr_equal(arena_alloc(&arena, 16), kept);
+    arena_done(&arena);
+}
+
 static void arena_survives_failed_allocations(void **state)
 {
     (void)state;
@@ -127,6 +150,7 @@ int main(void)
         cmocka_unit_test(arena_aligns_and_reuses),
         cmocka_unit_test(arena_has_a_maximum),
         cmocka_unit_test(arena_grows_the_newest_in_place),
+        cmocka_unit_test(arena_goes_back_to_a_mark),
         cmocka_unit_test(arena_survives_failed_allocations),
         cmocka_unit_test(bytes_queue_in_order),
         cmocka_unit_test(bytes_stop_at_the_maximum),
