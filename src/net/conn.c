@@ -55,6 +55,7 @@ struct conn {
     size_t dropped_bytes;
     bool paused;
     bool hand_up;       /* settle() is to call on_input and on_eof where there is cause */
+    bool made_room;     /* settle() is to call on_room */
     bool in_on_input;   /* the input is looked at anyway when on_input returns */
     bool in_deadline;   /* closing now is a timeout */
     bool flush_bounded; /* the deadline is that of a flush that stands still */
@@ -111,10 +112,16 @@ static size_t unsent_bytes(const struct conn *conn)
     return bytes_len(&conn->output) + bytes_len(&conn->behind);
 }
 
-/* The layer above wants no more input now, or it is not to make more output. */
+/* The layer above is not to make more output. */
+static bool is_full(const struct conn *conn)
+{
+    return unsent_bytes(conn) >= CONN_OUTPUT_HIGH_BYTES;
+}
+
+/* The layer above wants no more input now, or it would make output of it. */
 static bool is_held(const struct conn *conn)
 {
-    return conn->paused || unsent_bytes(conn) >= CONN_OUTPUT_HIGH_BYTES;
+    return conn->paused || is_full(conn);
 }
 
 static bool can_read(const struct conn *conn)
@@ -281,6 +288,15 @@ static void free_conn(struct conn *conn)
     mem_free(conn);
 }
 
+static void tell_room(struct conn *conn)
+{
+    bool told = !conn->made_room;
+    conn->made_room = false;
+    if (!told && conn->events->on_room != NULL) {
+        conn->events->on_room(conn);
+    }
+}
+
 static void settle(struct loop_task *task)
 {
     struct conn *conn = (struct conn *)((char *)task - offsetof(struct conn, settle_task));
@@ -292,8 +308,11 @@ static void settle(struct loop_task *task)
     }
     if (conn->state != STATE_OPEN) {
         drop_input(conn);
-    } else if (conn->hand_up) {
-        hand_up(conn);
+    } else {
+        tell_room(conn);
+        if (conn->hand_up) {
+            hand_up(conn);
+        }
     }
     chunks_reclaim(loop_chunks(conn->loop), &conn->input);
     watch(conn, false);
@@ -361,7 +380,7 @@ static void write_out(struct loop_task *task)
         return;
     }
     conn->write_ready = false;
-    bool was_held = is_held(conn);
+    bool was_full = is_full(conn);
     if (conn->state == STATE_LINGERING) {
         drop_output(conn); /* appended too late */
     } else if (unsent_bytes(conn) > 0) {
@@ -371,7 +390,8 @@ static void write_out(struct loop_task *task)
     if (conn->state == STATE_FLUSHING && unsent_bytes(conn) == 0) {
         start_lingering(conn);
     }
-    if (was_held && !is_held(conn)) {
+    if (was_full && !is_full(conn)) {
+        conn->made_room = true;
         conn->hand_up = true;
         loop_defer(conn->loop, &conn->settle_task);
     }

@@ -43,7 +43,7 @@ enum conn_end {
     CONN_END_LOCAL,   /* conn_close or conn_close_after_write was called here */
 };
 
-/* None may be NULL. Every function below may be called in each; after on_end none. */
+/* Only on_room may be NULL. Every function below may be called in each; after on_end none. */
 struct conn_events {
     /*
      * Bytes are there: conn_input(conn) holds them all; consume with bytes_consume what was used.
@@ -55,6 +55,11 @@ struct conn_events {
      * on_input of its last bytes, not while paused. The conn stays open until it is closed here.
      */
     void (*on_eof)(struct conn *conn);
+    /*
+     * Sending has made room: fewer than CONN_OUTPUT_HIGH_BYTES wait where as many or more did. For
+     * a layer above that makes output as there is room for it. An on_input that was held back follows.
+     */
+    void (*on_room)(struct conn *conn);
     /*
      * The deadline passed and is taken away. The connection is still open: answer and close, or
      * just close. Not called after conn_close_after_write.

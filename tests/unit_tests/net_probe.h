@@ -26,6 +26,7 @@ struct probe {
     int inputs;
     int eofs;
     int deadlines;
+    int rooms;
     int ends;
     size_t input_len; /* at the last on_input */
     enum conn_end end;
@@ -34,6 +35,7 @@ struct probe {
     void (*on_input)(struct probe *probe);
     void (*on_eof)(struct probe *probe);
     void (*on_deadline)(struct probe *probe);
+    void (*on_room)(struct probe *probe);
 };
 
 static inline void input_event(struct conn *conn)
@@ -56,6 +58,17 @@ static inline void eof_event(struct conn *conn)
     probe->eofs++;
     if (probe->on_eof != NULL) {
         probe->on_eof(probe);
+    }
+}
+
+static inline void room_event(struct conn *conn)
+{
+    struct probe *probe = conn_user(conn);
+    assert_int_equal(probe->ends, 0);
+    assert_true(conn_unsent_bytes(conn) < CONN_OUTPUT_HIGH_BYTES);
+    probe->rooms++;
+    if (probe->on_room != NULL) {
+        probe->on_room(probe);
     }
 }
 
@@ -82,6 +95,7 @@ static const struct conn_events probe_events = {
     .on_input = input_event,
     .on_eof = eof_event,
     .on_deadline = deadline_event,
+    .on_room = room_event,
     .on_end = end_event,
 };
 

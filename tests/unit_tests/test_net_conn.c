@@ -129,6 +129,48 @@ static void large_answers_do_not_allocate_for_ever(void **state)
 #endif
 }
 
+/* As long as there is more to send: whenever less than the mark waits. */
+static void fill_to_the_mark(struct probe *probe)
+{
+    size_t unsent = conn_unsent_bytes(probe->conn);
+    if (probe->rooms < 100 && unsent < CONN_OUTPUT_HIGH_BYTES) {
+        put_zeros(probe, CONN_OUTPUT_HIGH_BYTES - unsent);
+    }
+}
+
+static void room_is_told_of_as_sending_makes_it(void **state)
+{
+    struct probe *probe = *state;
+    probe->on_room = fill_to_the_mark;
+    put_zeros(probe, 1000);
+    loop_turn(probe->loop, -1);
+    assert_int_equal(probe->rooms, 0); /* it was never short of it */
+    peer_drain(probe);
+    put_zeros(probe, CONN_OUTPUT_HIGH_BYTES);
+    size_t taken = 0;
+    for (int turns = 0; probe->rooms < 100 || conn_unsent_bytes(probe->conn) > 0; turns++) {
+        assert_true(turns < PROBE_TURNS_MAX);
+        loop_turn(probe->loop, 0);
+        assert_true(conn_unsent_bytes(probe->conn) <= CONN_OUTPUT_HIGH_BYTES);
+        taken += peer_drain(probe);
+    }
+    assert_int_equal(probe->rooms, 100);
+    assert_true(taken + peer_drain(probe) >= CONN_OUTPUT_HIGH_BYTES);
+}
+
+static void who_is_closing_is_not_told_of_room(void **state)
+{
+    struct probe *probe = *state;
+    put_zeros(probe, 2 * CONN_OUTPUT_HIGH_BYTES);
+    conn_close_after_write(probe->conn);
+    while (probe->conn != NULL) {
+        loop_turn(probe->loop, 0);
+        peer_drain(probe);
+        shutdown(probe->peer, SHUT_WR);
+    }
+    assert_int_equal(probe->rooms, 0);
+}
+
 static void an_idle_conn_has_no_buffers(void **state)
 {
     struct probe *probe = *state;
@@ -387,6 +429,8 @@ int main(void)
         PROBE_TEST(unconsumed_bytes_stay_for_the_next_input),
         PROBE_TEST(the_steady_state_is_one_read_one_send_and_no_allocation),
         PROBE_TEST(large_answers_do_not_allocate_for_ever),
+        PROBE_TEST(room_is_told_of_as_sending_makes_it),
+        PROBE_TEST(who_is_closing_is_not_told_of_room),
         PROBE_TEST(an_idle_conn_has_no_buffers),
         PROBE_TEST(input_consumed_later_gives_its_buffer_back),
         PROBE_TEST(echoes_byte_by_byte),
