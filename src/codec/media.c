@@ -42,6 +42,9 @@ static enum media find_media(struct slice name)
 
 enum media media_parse(struct slice content_type)
 {
+    if (slice_eq(content_type, SLICE("application/json"))) {
+        return MEDIA_JSON; /* as nearly every client writes it */
+    }
     return find_media(slice_trim(slice_cut(&content_type, ';')));
 }
 

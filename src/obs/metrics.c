@@ -469,6 +469,7 @@ static int put_series(const struct metrics *metrics, enum metric metric, unsigne
                             : status;
 }
 
+__attribute__((noinline)) /* tests/bench/budget.py marks its parts by it */
 int metrics_write(const struct metrics *metrics, struct bytes *out)
 {
     static const char *const kind_names[] = {"counter", "gauge", "histogram", "summary"};

@@ -342,6 +342,7 @@ static int make_plan(struct deployment *deployment, struct error *error)
     if (status != ERR_OK) {
         return error_set(error, ERR_NO_MEMORY, "no memory");
     }
+    deployment->media = media_negotiate(deployment->settings.default_accept, MEDIA_JSON);
     return codec_plan_new(&deployment->codec_options, deployment->signature, &deployment->plan,
                           error);
 }

@@ -37,6 +37,7 @@ struct deployment {
     const struct signature *signature;
     struct codec_options codec_options;
     struct codec_plan *plan;
+    enum media media; /* of an answer where the client wishes for nothing */
     struct batch_target target;
     enum probe_result trial; /* what its trial run has shown about its rows */
     struct placement placement;

@@ -80,7 +80,6 @@ static bool is_dead(const struct inference *inference)
 
 static void encode(struct inference *inference)
 {
-    uint64_t before_ns = inference->clock_ns();
     const struct deployment *deployment = inference->deployment;
     inference->status = (enum error_code)codec_encode(deployment->plan, inference->accept_media,
                                                       inference->job.values, inference->reply,
@@ -88,12 +87,13 @@ static void encode(struct inference *inference)
     for (size_t i = 0; i < deployment->target.wanted_count; i++) {
         value_done(&inference->job.values[i]);
     }
-    inference->encode_ns = inference->clock_ns() - before_ns;
+    inference->encoded_ns = inference->clock_ns();
 }
 
 static void answer(struct inference *inference)
 {
-    metrics_observe(inference->metrics, METRIC_ENCODE_DURATION, SERIES_NONE, inference->encode_ns);
+    metrics_observe(inference->metrics, METRIC_ENCODE_DURATION, SERIES_NONE,
+                    inference->encoded_ns - inference->job.finished_ns);
     finish(inference);
 }
 
@@ -179,7 +179,7 @@ static void submit(struct inference *inference)
     inference->rows = inference->inputs.rows;
     job->inputs = inference->inputs.tensors;
     job->rows = inference->inputs.rows;
-    job->submitted_ns = inference->clock_ns();
+    job->submitted_ns = inference->decoded_ns;
     job->deadline_ns = inference->deadline_ns;
     job->arena = inference->arena;
     job->owner = inference->owner;
@@ -195,11 +195,11 @@ static void submit(struct inference *inference)
 
 static void decode(struct inference *inference)
 {
-    uint64_t before_ns = inference->clock_ns();
+    inference->began_ns = inference->clock_ns();
     inference->status = (enum error_code)codec_decode(
         inference->deployment->plan, inference->body_media, inference->body, inference->arena,
         &inference->inputs, &inference->error);
-    inference->decode_ns = inference->clock_ns() - before_ns;
+    inference->decoded_ns = inference->clock_ns();
 }
 
 static void run_decoded(struct inference *inference)
@@ -208,7 +208,8 @@ static void run_decoded(struct inference *inference)
         finish(inference);
         return;
     }
-    metrics_observe(inference->metrics, METRIC_DECODE_DURATION, SERIES_NONE, inference->decode_ns);
+    metrics_observe(inference->metrics, METRIC_DECODE_DURATION, SERIES_NONE,
+                    inference->decoded_ns - inference->began_ns);
     submit(inference);
 }
 
@@ -239,8 +240,7 @@ static int choose_media(struct inference *inference)
         return error_set(&inference->error, ERR_INVALID, "Unsupported Content-Type: %.*s",
                          SLICE_FMT(shown));
     }
-    enum media fallback = media_negotiate(settings->default_accept, MEDIA_JSON);
-    inference->accept_media = media_negotiate(inference->accept, fallback);
+    inference->accept_media = media_negotiate(inference->accept, inference->deployment->media);
     return ERR_OK;
 }
 

@@ -59,7 +59,7 @@ struct inference {
     struct bytes own_reply;
     struct task task;
     struct loop_mail mail; /* "the task is done" */
-    uint64_t decode_ns, encode_ns;
+    uint64_t began_ns, decoded_ns, encoded_ns;
 };
 
 /*
