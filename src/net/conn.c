@@ -4,10 +4,11 @@
  * of the turn; everything that is decided about the conn as a whole (handing up again, giving
  * storage back, what to watch for, the end) in a task between the two, settle().
  *
- * In the steady state a request costs one read and one send, no epoll_ctl and no allocation: read
- * interest stays registered even while nothing is to be read, until it really wakes the loop in
- * vain; a short read is not followed by another to see EAGAIN; deadlines that move to a later time
- * leave the timer where it is.
+ * In the steady state a request costs one read and one send, no epoll_ctl and no allocation: the
+ * socket is registered once, edge-triggered, for reading and writing, and the conn remembers what it
+ * was told (readable, write_ready) until it has read or written as far as the socket goes; a short
+ * read is not followed by another to see EAGAIN; deadlines that move to a later time leave the timer
+ * where it is.
  */
 #include "net/conn.h"
 
@@ -26,6 +27,7 @@
 
 #define CONN_READ_EVENTS ((uint32_t)(EPOLLIN | EPOLLRDHUP))
 #define CONN_GONE_EVENTS ((uint32_t)(EPOLLHUP | EPOLLERR))
+#define CONN_WATCHED_EVENTS (CONN_READ_EVENTS | (uint32_t)EPOLLOUT | (uint32_t)EPOLLET)
 
 enum state {
     STATE_OPEN,
@@ -38,11 +40,11 @@ struct conn {
     uint32_t magic;
     enum state state;
     enum conn_end end;
-    uint32_t watched; /* the epoll mask that is registered */
     struct loop *loop;
     const struct conn_events *events;
     void *user;
     struct loop_source source;
+    struct loop_task read_task; /* reading goes on in the next turn */
     struct loop_task settle_task;
     struct loop_task write_task;
     struct loop_timer timer; /* always set: at deadline_ns or before, or at UINT64_MAX */
@@ -53,6 +55,9 @@ struct conn {
     struct bytes behind; /* storage that was taken over, sent after the output */
     size_t output_peak;  /* how much was queued last time: what storage to ask for next time */
     size_t dropped_bytes;
+    bool readable;      /* the socket may have bytes, or its end, that were not read yet */
+    bool eof_announced; /* epoll has told of the end: it is read for until it comes */
+    bool gone;          /* likewise that the peer takes no more bytes either */
     bool paused;
     bool hand_up;       /* settle() is to call on_input and on_eof where there is cause */
     bool made_room;     /* settle() is to call on_room */
@@ -61,7 +66,7 @@ struct conn {
     bool flush_bounded; /* the deadline is that of a flush that stands still */
     bool eof;           /* read returned 0 */
     bool eof_told;      /* on_eof was called */
-    bool write_blocked; /* the socket was full: EPOLLOUT is watched for */
+    bool write_blocked; /* the socket was full: EPOLLOUT is waited for */
     bool write_ready;   /* and has come */
 };
 
@@ -84,6 +89,7 @@ static void end(struct conn *conn, enum conn_end why)
     conn->end = why;
     loop_remove(conn->loop, &conn->source);
     loop_timer_cancel(conn->loop, &conn->timer);
+    loop_undefer(conn->loop, &conn->read_task);
     loop_undefer(conn->loop, &conn->write_task);
     sys_close(conn->source.fd);
     conn->source.fd = -1;
@@ -142,27 +148,12 @@ static bool can_read(const struct conn *conn)
     return false;
 }
 
-/* Registers for what the conn needs. Reading that is not wanted is left in unless `trim`. */
-static void watch(struct conn *conn, bool trim)
+/* There is something to read again, or still: not in this turn, in which others wait for theirs. */
+static void read_on(struct conn *conn)
 {
-    if (conn->state == STATE_ENDED) {
-        return;
+    if (conn->readable && can_read(conn)) {
+        loop_defer_next(conn->loop, &conn->read_task);
     }
-    uint32_t wanted = can_read(conn) ? CONN_READ_EVENTS : 0;
-    if (!trim) {
-        wanted |= conn->watched & CONN_READ_EVENTS;
-    }
-    if (conn->write_blocked) {
-        wanted |= EPOLLOUT;
-    }
-    if (wanted == conn->watched) {
-        return;
-    }
-    if (loop_change(conn->loop, &conn->source, wanted, NULL) != ERR_OK) {
-        end(conn, CONN_END_ERROR);
-        return;
-    }
-    conn->watched = wanted;
 }
 
 /* Where on_input has just paused the conn, conn_resume brings it. */
@@ -199,13 +190,8 @@ static void drop_input(struct conn *conn)
     }
 }
 
-enum fill {
-    FILL_SOME,  /* less than there was room for: the socket is empty now */
-    FILL_WHOLE, /* all the room is used: there may be more */
-    FILL_NONE,  /* nothing, the end of the stream, or the end of the conn */
-};
-
-static enum fill fill_input(struct conn *conn)
+/* One read. Forgets that the socket is readable where nothing more can be there. */
+static void fill_input(struct conn *conn)
 {
     chunks_lend(loop_chunks(conn->loop), &conn->input, CHUNKS_LEAST_BYTES);
     size_t left = CONN_INPUT_MAX_BYTES - bytes_len(&conn->input);
@@ -213,61 +199,66 @@ static enum fill fill_input(struct conn *conn)
         bytes_reserve(&conn->input, left < CONN_READ_LEAST_BYTES ? left : CONN_READ_LEAST_BYTES);
     if (at == NULL) {
         end(conn, CONN_END_ERROR);
-        return FILL_NONE;
+        return;
     }
     size_t room = bytes_room(&conn->input);
     ssize_t count = sys_read(conn->source.fd, at, room);
     if (count > 0) {
         bytes_commit(&conn->input, (size_t)count);
-        return (size_t)count == room ? FILL_WHOLE : FILL_SOME;
+        /* After a short read the only thing left to read is an end that epoll told of. */
+        conn->readable = (size_t)count == room || conn->eof_announced;
+        return;
     }
+    conn->readable = false;
     if (count == 0) {
         conn->eof = true;
     } else if (errno != EAGAIN) {
         end(conn, CONN_END_ERROR);
     }
-    return FILL_NONE;
 }
 
-static void on_readable(struct conn *conn, bool eof_announced)
+static void read_some(struct conn *conn)
 {
-    enum fill fill = FILL_WHOLE;
-    for (int reads = 0; reads < CONN_READS_A_TURN && can_read(conn); reads++) {
-        /* After a short read the only thing left to read is an end that epoll told of. */
-        if (fill == FILL_NONE || (fill == FILL_SOME && !eof_announced)) {
-            break;
-        }
-        fill = fill_input(conn);
+    for (int reads = 0; reads < CONN_READS_A_TURN && conn->readable && can_read(conn); reads++) {
+        size_t before = bytes_len(&conn->input);
+        fill_input(conn);
         if (conn->state == STATE_FLUSHING || conn->state == STATE_LINGERING) {
             drop_input(conn);
-        } else if (fill == FILL_NONE) {
-            tell_eof(conn);
-        } else {
+        } else if (conn->state == STATE_OPEN && bytes_len(&conn->input) > before) {
             hand_up(conn);
+        } else {
+            tell_eof(conn);
         }
     }
+    chunks_reclaim(loop_chunks(conn->loop), &conn->input);
+    if (conn->gone && !can_read(conn)) {
+        end(conn, CONN_END_ERROR);
+    }
+    read_on(conn);
+}
+
+static void go_on_reading(struct loop_task *task)
+{
+    struct conn *conn = (struct conn *)((char *)task - offsetof(struct conn, read_task));
+    CHECK_MAGIC(conn, CONN_MAGIC);
+    read_some(conn);
 }
 
 static void on_ready(struct loop_source *source, uint32_t ready)
 {
     struct conn *conn = conn_of_source(source);
     CHECK_MAGIC(conn, CONN_MAGIC);
-    bool in_vain = false;
-    if (ready & EPOLLOUT) {
+    if ((ready & EPOLLOUT) != 0 && conn->write_blocked) {
         conn->write_ready = true;
         loop_defer_last(conn->loop, &conn->write_task);
     }
-    if (can_read(conn)) {
-        if (ready & (CONN_READ_EVENTS | CONN_GONE_EVENTS)) {
-            on_readable(conn, (ready & (EPOLLRDHUP | CONN_GONE_EVENTS)) != 0);
-        }
-    } else if (ready & CONN_GONE_EVENTS) {
-        end(conn, CONN_END_ERROR);
-    } else {
-        in_vain = (ready & CONN_READ_EVENTS) != 0;
+    if ((ready & (CONN_READ_EVENTS | CONN_GONE_EVENTS)) == 0) {
+        return;
     }
-    chunks_reclaim(loop_chunks(conn->loop), &conn->input);
-    watch(conn, in_vain);
+    conn->readable = true;
+    conn->gone |= (ready & CONN_GONE_EVENTS) != 0;
+    conn->eof_announced |= (ready & (EPOLLRDHUP | CONN_GONE_EVENTS)) != 0;
+    read_some(conn);
 }
 
 static void drop_output(struct conn *conn)
@@ -282,6 +273,7 @@ static void free_conn(struct conn *conn)
     bytes_consume(&conn->input, bytes_len(&conn->input));
     drop_output(conn);
     chunks_reclaim(loop_chunks(conn->loop), &conn->input);
+    loop_undefer(conn->loop, &conn->read_task);
     loop_undefer(conn->loop, &conn->settle_task);
     loop_undefer(conn->loop, &conn->write_task);
     conn->magic = 0;
@@ -315,7 +307,7 @@ static void settle(struct loop_task *task)
         }
     }
     chunks_reclaim(loop_chunks(conn->loop), &conn->input);
-    watch(conn, false);
+    read_on(conn);
 }
 
 /* Everything is sent: says so to the client, and waits for its end. */
@@ -367,8 +359,14 @@ static void send_some(struct conn *conn)
         consume_output(conn, (size_t)count);
         conn->sent_ns = loop_now_ns(conn->loop);
     }
-    /* A short write means that the socket is full: no need to be told by EAGAIN. */
-    conn->write_blocked = unsent_bytes(conn) > 0;
+    /*
+     * Only a refusal makes the socket tell when it has room again. After a short write, which says as
+     * much but does not, the next turn asks for it.
+     */
+    conn->write_blocked = count < 0;
+    if (count > 0 && unsent_bytes(conn) > 0) {
+        loop_defer_next(conn->loop, &conn->write_task);
+    }
 }
 
 /* Once a turn, as a last task: all that this turn has appended goes out together. */
@@ -395,7 +393,7 @@ static void write_out(struct loop_task *task)
         conn->hand_up = true;
         loop_defer(conn->loop, &conn->settle_task);
     }
-    watch(conn, false);
+    read_on(conn);
 }
 
 /* Who still takes bytes of the last answer gets it whole. */
@@ -446,10 +444,10 @@ int conn_new(struct loop *loop, int fd, const struct conn_events *events, void *
     conn->events = events;
     conn->user = user;
     conn->source = (struct loop_source){.fd = fd, .on_ready = on_ready};
+    conn->read_task.run = go_on_reading;
     conn->settle_task.run = settle;
     conn->write_task.run = write_out;
     conn->timer.on_due = on_due;
-    conn->watched = CONN_READ_EVENTS;
     bytes_init(&conn->input, CONN_INPUT_MAX_BYTES);
     bytes_init(&conn->output, CONN_OUTPUT_MAX_BYTES);
     bytes_init(&conn->behind, CONN_OUTPUT_MAX_BYTES);
@@ -458,7 +456,7 @@ int conn_new(struct loop *loop, int fd, const struct conn_events *events, void *
         (void)error_set(error, ERR_NO_MEMORY, "no memory for a connection's timer");
         goto out;
     }
-    status = loop_add(loop, &conn->source, conn->watched, error);
+    status = loop_add(loop, &conn->source, CONN_WATCHED_EVENTS, error);
     if (status == ERR_OK) {
         *ret_conn = conn;
         return ERR_OK;
