@@ -11,6 +11,9 @@ bool slice_eq_nocase(struct slice a, struct slice b)
     if (a.len != b.len) {
         return false;
     }
+    if (slice_eq(a, b)) {
+        return true; /* as most who write it do */
+    }
     for (size_t i = 0; i < a.len; i++) {
         if (lower(a.ptr[i]) != lower(b.ptr[i])) {
             return false;

@@ -10,9 +10,33 @@
 
 #include "http/h1.h"
 
-static bool is_alpha(char byte)
+/* A set of ASCII characters: bit n of `low` stands for n, of `high` for 64 + n. */
+struct characters {
+    uint64_t low, high;
+};
+
+/* Letters, digits and, of each set, what its name says. */
+static const struct characters token = /* !#$%&'*+-.^_`|~ (RFC 9110 section 5.6.2) */
+    {UINT64_C(0x03ff6cfa00000000), UINT64_C(0x57ffffffc7fffffe)};
+static const struct characters ip_literal = /* :.-_~!$&'()*+,;= */
+    {UINT64_C(0x2fff7fd200000000), UINT64_C(0x47fffffe87fffffe)};
+static const struct characters reg_name = /* -._~!$&'()*+,;= (RFC 3986 section 3.2.2) */
+    {UINT64_C(0x2bff7fd200000000), UINT64_C(0x47fffffe87fffffe)};
+
+static bool is_in(const struct characters *set, char byte)
 {
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+    unsigned code = (unsigned char)byte;
+    return code < 128 && ((code < 64 ? set->low >> code : set->high >> (code - 64)) & 1) != 0;
+}
+
+static bool are_in(const struct characters *set, struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (!is_in(set, text.ptr[i])) {
+            return false;
+        }
+    }
+    return text.len > 0;
 }
 
 static bool is_digit(char byte)
@@ -25,11 +49,6 @@ static bool is_hex(char byte)
     return is_digit(byte) || (byte >= 'a' && byte <= 'f') || (byte >= 'A' && byte <= 'F');
 }
 
-static bool is_one_of(char byte, const char *set)
-{
-    return byte != '\0' && strchr(set, byte) != NULL;
-}
-
 bool h1_guard_line_end(struct slice line)
 {
     return line.len >= 2 && slice_find(line, '\r') == line.len - 2 &&
@@ -38,25 +57,13 @@ bool h1_guard_line_end(struct slice line)
 
 bool h1_guard_is_token(struct slice text)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        char byte = text.ptr[i];
-        if (!is_alpha(byte) && !is_digit(byte) && !is_one_of(byte, "!#$%&'*+-.^_`|~")) {
-            return false;
-        }
-    }
-    return text.len > 0;
+    return are_in(&token, text);
 }
 
 /* IP-literal without its brackets (RFC 3986 section 3.2.2), by its characters. */
 static bool is_ip_literal(struct slice text)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        char byte = text.ptr[i];
-        if (!is_alpha(byte) && !is_digit(byte) && !is_one_of(byte, ":.-_~!$&'()*+,;=")) {
-            return false;
-        }
-    }
-    return text.len > 0;
+    return are_in(&ip_literal, text);
 }
 
 /* reg-name or IPv4 address. */
@@ -69,7 +76,7 @@ static bool is_name(struct slice text)
                 return false;
             }
             i += 2;
-        } else if (!is_alpha(byte) && !is_digit(byte) && !is_one_of(byte, "-._~!$&'()*+,;=")) {
+        } else if (!is_in(&reg_name, byte)) {
             return false;
         }
     }

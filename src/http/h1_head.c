@@ -4,6 +4,8 @@
  */
 #include "http/h1_head.h"
 
+#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -27,13 +29,37 @@ static char *put(char *at, struct slice text)
     return at + text.len;
 }
 
+#define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
+
+/* Whether one of the eight bytes may be below 0x20 or 0x7f; sure where it says no. */
+static inline bool may_have_control(uint64_t word)
+{
+    uint64_t deleted = word ^ EACH_BYTE(0x7f);
+    return (((word - EACH_BYTE(0x20)) & ~word) | ((deleted - EACH_BYTE(1)) & ~deleted)) &
+           EACH_BYTE(0x80);
+}
+
+static void clean_bytes(char *at, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        unsigned char byte = (unsigned char)at[i];
+        if ((byte < 0x20 && byte != '\t') || byte == 0x7f) {
+            at[i] = ' ';
+        }
+    }
+}
+
 static char *put_value(char *at, struct slice value)
 {
-    for (size_t i = 0; i < value.len; i++) {
-        unsigned char byte = (unsigned char)value.ptr[i];
-        at[i] = (byte < 0x20 && byte != '\t') || byte == 0x7f ? ' ' : value.ptr[i];
+    char *end = put(at, value);
+    for (uint64_t word; end - at >= (ptrdiff_t)sizeof(word); at += sizeof(word)) {
+        memcpy(&word, at, sizeof(word));
+        if (may_have_control(word)) {
+            clean_bytes(at, sizeof(word));
+        }
     }
-    return at + value.len;
+    clean_bytes(at, (size_t)(end - at));
+    return end;
 }
 
 static char *put_status_line(char *at, int status)
@@ -93,7 +119,7 @@ int h1_head_put(const struct http_response *response, struct slice date,
     }
     char *at = put_status_line(start, status);
     at = put(at, SLICE("Date: "));
-    at = put_value(at, date);
+    at = put(at, date);
     at = put(at, SLICE("\r\n"));
     if (status >= 200 && status != 204 && status != 304) {
         at = put(at, SLICE("Content-Length: "));

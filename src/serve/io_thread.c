@@ -243,15 +243,25 @@ static uint64_t next_random(struct io_thread *io)
     return io->request_id_state[1] + b;
 }
 
+/* The eight hexadecimal digits of 32 bits, lowest first, side by side in one word. */
+static void put_hex(char *at, uint32_t bits)
+{
+    uint64_t word = bits;
+    word = (word | word << 16) & UINT64_C(0x0000ffff0000ffff);
+    word = (word | word << 8) & UINT64_C(0x00ff00ff00ff00ff);
+    word = (word | word << 4) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    /* 6 more carries 10 to 15 into the upper half, which tells letters from digits. */
+    uint64_t letters = (word + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101);
+    word += UINT64_C(0x3030303030303030) + letters * ('a' - '0' - 10);
+    memcpy(at, &word, sizeof(word));
+}
+
 void io_thread_make_request_id(struct io_thread *io, char text[32])
 {
-    static const char digits[] = "0123456789abcdef";
     for (int half = 0; half < 2; half++) {
         uint64_t bits = next_random(io);
-        for (int i = 0; i < 16; i++) {
-            text[half * 16 + i] = digits[bits & 15];
-            bits >>= 4;
-        }
+        put_hex(text + half * 16, (uint32_t)bits);
+        put_hex(text + half * 16 + 8, (uint32_t)(bits >> 32));
     }
 }
 
