@@ -6,6 +6,8 @@
 
 /* Of a wave so many parts may be missing: clients leave, or are slow. */
 #define COMPANY_MISSING_PART 8
+/* A wave is over when nothing has come for this part of what a run costs at least. */
+#define WAVE_GAP_PART 8
 /* This part of a job's time is kept for what the estimate does not know. */
 #define SPARE_PART 4
 
@@ -94,12 +96,17 @@ uint64_t policy_due_ns(const struct batch_target *target, int64_t max_rows, uint
 size_t policy_company(const struct batch_target *target, const struct policy_recent *recent,
                       struct run_line line, uint64_t *ret_until_ns)
 {
-    if (!target->batchable || recent->jobs < 2) {
-        *ret_until_ns = 0;
+    *ret_until_ns = 0;
+    if (!target->batchable || recent->jobs == 0 || recent->jobs + recent->waiting < 2) {
         return 0;
     }
-    *ret_until_ns = recent->finished_ns + (uint64_t)line.fixed_ns;
-    return recent->jobs - recent->jobs / COMPANY_MISSING_PART;
+    uint64_t fixed_ns = (uint64_t)line.fixed_ns;
+    uint64_t newest_ns =
+        recent->submitted_ns > recent->finished_ns ? recent->submitted_ns : recent->finished_ns;
+    uint64_t wave_over_ns = newest_ns + fixed_ns / WAVE_GAP_PART;
+    uint64_t most_ns = recent->finished_ns + fixed_ns;
+    *ret_until_ns = wave_over_ns < most_ns ? wave_over_ns : most_ns;
+    return recent->waiting + recent->jobs - recent->jobs / COMPANY_MISSING_PART;
 }
 
 uint64_t policy_wait_ns(const struct batch_target *target, const struct policy_load *load,

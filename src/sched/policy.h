@@ -32,18 +32,22 @@ struct job *policy_take(const struct batch_target *target, int64_t max_rows,
 uint64_t policy_due_ns(const struct batch_target *target, int64_t max_rows, uint64_t delay_ns,
                        const struct job_queue *queue);
 
-/* The batch that was finished last: its jobs' clients are likely to ask again at once. */
+/* The batch that was finished last, and what has come since. */
 struct policy_recent {
     size_t jobs;
+    size_t waiting; /* other jobs, when it was finished */
     uint64_t finished_ns;
+    uint64_t submitted_ns; /* of the newest job */
 };
 
 /*
- * How many jobs should wait before a runner that has just become free starts again: nearly as many as
- * the last batch had, where a run of many costs less than two of fewer. Clients that wait for their
- * answers ask in waves; a run for the first of a wave alone would make all others wait for it.
- * *ret_until_ns: when to start with fewer. That is the fixed part of a run's time after the last one:
- * to wait that long costs no more than the run that is saved by it. 0: start with what there is.
+ * How many jobs should be there before a runner that has just become free starts again: those that
+ * waited and nearly all of the last batch. Clients that wait for their answers ask again in a wave; a
+ * run for the first of them alone would make all others wait for it, and two halves that run by turns
+ * pay for every run twice. *ret_until_ns: when to start with fewer. That is the fixed part of a run's
+ * time after the last one, since to wait so long costs no more than the run that is saved by it, but
+ * no longer than an eighth of it after the newest job: then it is no wave. 0: start with what there
+ * is.
  */
 size_t policy_company(const struct batch_target *target, const struct policy_recent *recent,
                       struct run_line line, uint64_t *ret_until_ns);

@@ -58,8 +58,8 @@ static void deliver(struct job *jobs)
     }
 }
 
-/* Returns what was run, and when it was finished. */
-static struct policy_recent run(const struct pool *pool, struct job *jobs, struct arena *scratch)
+/* Returns when it was finished. */
+static uint64_t run(const struct pool *pool, struct job *jobs, struct arena *scratch)
 {
     const struct batch_target *target = pool->options.target;
     struct batch_report report;
@@ -70,7 +70,7 @@ static struct policy_recent run(const struct pool *pool, struct job *jobs, struc
     execution_observe(target->execution, jobs, &report, finished_ns - started_ns);
     deliver(jobs);
     arena_reset(scratch);
-    return (struct policy_recent){.jobs = report.jobs, .finished_ns = finished_ns};
+    return finished_ns;
 }
 
 static void wait_until(struct pool *pool, uint64_t due_ns)
@@ -92,7 +92,9 @@ static bool wait_for_company(struct pool *pool, uint64_t now_ns)
     } else {
         company = policy_company(target, &pool->recent, execution_line(target->execution), &due_ns);
     }
-    if (pool->stopping || due_ns <= now_ns || (company > 0 && pool->queue.jobs >= company)) {
+    bool complete =
+        company > 0 && (pool->queue.jobs >= company || pool->queue.rows >= target->max_rows);
+    if (pool->stopping || due_ns <= now_ns || complete) {
         return false;
     }
     pool->wake_jobs = company;
@@ -135,17 +137,22 @@ static bool next_jobs(struct pool *pool, struct job **ret_jobs, struct job **ret
 static void run_locked(struct pool *pool, struct job *jobs, struct arena *scratch)
 {
     int64_t rows = 0;
+    size_t count = 0;
     for (const struct job *job = jobs; job != NULL; job = job->next) {
         rows += job->rows;
+        count++;
     }
     pool->busy++;
     pool->busy_rows += rows;
     pthread_mutex_unlock(&pool->lock);
-    struct policy_recent recent = run(pool, jobs, scratch);
+    uint64_t finished_ns = run(pool, jobs, scratch);
     pthread_mutex_lock(&pool->lock);
     pool->busy--;
     pool->busy_rows -= rows;
-    pool->recent = recent;
+    pool->recent = (struct policy_recent){.jobs = count,
+                                          .waiting = pool->queue.jobs,
+                                          .finished_ns = finished_ns,
+                                          .submitted_ns = pool->recent.submitted_ns};
 }
 
 static void *run_jobs(void *argument)
@@ -237,7 +244,9 @@ int pool_submit(struct pool *pool, struct job *job)
         status = ERR_TIMEOUT;
     } else {
         queue_push(&pool->queue, job);
-        if (pool->queue.jobs >= pool->wake_jobs) {
+        pool->recent.submitted_ns = job->submitted_ns;
+        if (pool->queue.jobs >= pool->wake_jobs ||
+            pool->queue.rows >= pool->options.target->max_rows) {
             pthread_cond_signal(&pool->changed);
         }
     }

@@ -187,23 +187,33 @@ static void a_stopped_queue_gives_all_back(void **state)
     end(requests, count);
 }
 
-/* The last batch, and how many should have come before the next one starts, at the latest when. */
+/*
+ * The last batch, finished at 5000, the newest job, and how many should be there before the next one
+ * starts, at the latest when. A run takes 800 ns at least.
+ */
 static void expects_the_last_ones_back(void **state)
 {
     (void)state;
     static const struct {
         bool batchable;
-        size_t recent_jobs;
+        size_t recent_jobs, waiting;
+        uint64_t newest_ns;
         size_t jobs;
         uint64_t until_ns;
     } cases[] = {
-        {true, 0, 0, 0},    {true, 1, 0, 0},      {true, 2, 2, 5300},
-        {true, 8, 7, 5300}, {true, 64, 56, 5300}, {false, 64, 0, 0},
+        {true, 0, 0, 0, 0, 0},         {true, 1, 0, 4000, 0, 0},       {true, 0, 9, 4000, 0, 0},
+        {false, 64, 0, 4000, 0, 0},    {true, 2, 0, 4000, 2, 5100},    {true, 8, 0, 4000, 7, 5100},
+        {true, 64, 0, 5000, 56, 5100}, {true, 64, 0, 5050, 56, 5150}, /* a wave goes on */
+        {true, 64, 0, 5699, 56, 5799}, {true, 64, 0, 5750, 56, 5800}, /* but not for ever */
+        {true, 1, 1, 4900, 2, 5100},   {true, 32, 32, 4999, 60, 5100},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct batch_target target = target_of(cases[i].batchable);
-        struct policy_recent recent = {.jobs = cases[i].recent_jobs, .finished_ns = 5000};
-        struct run_line line = {.fixed_ns = 300, .row_ns = 20};
+        struct policy_recent recent = {.jobs = cases[i].recent_jobs,
+                                       .waiting = cases[i].waiting,
+                                       .finished_ns = 5000,
+                                       .submitted_ns = cases[i].newest_ns};
+        struct run_line line = {.fixed_ns = 800, .row_ns = 20};
         uint64_t until_ns = 1;
         assert_int_equal(policy_company(&target, &recent, line, &until_ns), cases[i].jobs);
         assert_int_equal(until_ns, cases[i].until_ns);
