@@ -39,7 +39,29 @@ static const char *const handler_names[HANDLER_COUNT] = {
 static const char *const method_names[METHOD_COUNT] = {"GET", "POST", "HEAD", "OTHER"};
 static const char *const status_names[STATUS_COUNT] = {"1xx", "2xx", "3xx", "4xx", "5xx"};
 static const char *const rejection_names[REJECTION_COUNT] = {
-    "body_too_large", "no_slot", "queue_full", "late", "not_ready", "connections"};
+    "body_too_large", "no_slot",     "queue_full",      "late",
+    "not_ready",      "connections", "connection_full", "calls"};
+static const char *const rpc_names[RPC_COUNT] = {
+    "Live", "Ready", "Predict", "Check", "Watch", "ServerReflectionInfo", "other"};
+static const char *const code_names[GRPC_STATUSES] = {
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+};
 static const char *const drop_names[DROP_COUNT] = {"cancelled", "expired", "stopped"};
 static const char *const reload_names[RELOAD_COUNT] = {"ok", "failed"};
 
@@ -47,6 +69,8 @@ static const struct label handler_label = {"handler", handler_names, HANDLER_COU
 static const struct label method_label = {"method", method_names, METHOD_COUNT};
 static const struct label status_label = {"status", status_names, STATUS_COUNT};
 static const struct label rejection_label = {"reason", rejection_names, REJECTION_COUNT};
+static const struct label rpc_label = {"method", rpc_names, RPC_COUNT};
+static const struct label code_label = {"code", code_names, GRPC_STATUSES};
 static const struct label drop_label = {"reason", drop_names, DROP_COUNT};
 static const struct label reload_label = {"result", reload_names, RELOAD_COUNT};
 
@@ -113,6 +137,18 @@ static const struct definition definitions[METRIC_COUNT] = {
                                    {&handler_label},
                                    NULL,
                                    0},
+    [METRIC_GRPC_REQUESTS] = {"onnxd_grpc_requests_total",
+                              "Total number of gRPC calls by method and status code.",
+                              COUNTER,
+                              {&rpc_label, &code_label},
+                              NULL,
+                              0},
+    [METRIC_GRPC_DURATION] = {"onnxd_grpc_request_duration_seconds",
+                              "Time from a gRPC call's first byte to its status.",
+                              HISTOGRAM,
+                              {&rpc_label},
+                              &high_resolution,
+                              NS},
     [METRIC_PROCESS_CPU] = {"process_cpu_seconds_total",
                             "Total user and system CPU time spent in seconds.",
                             COUNTER,

@@ -18,6 +18,8 @@ enum metric {
     METRIC_HTTP_DURATION_HIGHR, /* ns */
     METRIC_HTTP_REQUEST_SIZE,   /* handler; bytes */
     METRIC_HTTP_RESPONSE_SIZE,  /* handler; bytes */
+    METRIC_GRPC_REQUESTS,       /* rpc, code */
+    METRIC_GRPC_DURATION,       /* rpc; ns */
     METRIC_PROCESS_CPU,         /* µs */
     METRIC_PROCESS_RESIDENT,    /* bytes */
     METRIC_PROCESS_VIRTUAL,     /* bytes */
@@ -74,7 +76,19 @@ enum metric_rejection {
     REJECTION_LATE, /* it would not be done in its time */
     REJECTION_NOT_READY,
     REJECTION_CONNECTIONS,
+    REJECTION_CONNECTION_FULL, /* one connection has too much in hand */
+    REJECTION_CALLS,           /* GRPC_MAX_CONCURRENT_RPCS */
     REJECTION_COUNT
+};
+enum metric_rpc {
+    RPC_LIVE,
+    RPC_READY,
+    RPC_PREDICT,
+    RPC_CHECK,
+    RPC_WATCH,
+    RPC_REFLECTION,
+    RPC_OTHER,
+    RPC_COUNT
 };
 enum metric_drop { DROP_CANCELLED, DROP_EXPIRED, DROP_STOPPED, DROP_COUNT };
 enum metric_reload { RELOAD_OK, RELOAD_FAILED, RELOAD_COUNT };
@@ -89,6 +103,11 @@ static inline unsigned series_request(enum metric_handler handler, enum metric_m
                                       enum metric_status status)
 {
     return series_handler_method(handler, method) * STATUS_COUNT + (unsigned)status;
+}
+
+static inline unsigned series_rpc(enum metric_rpc rpc, enum grpc_status status)
+{
+    return (unsigned)rpc * GRPC_STATUSES + (unsigned)status;
 }
 
 /* All metrics of the process. Shards are made before their threads start. */
