@@ -88,7 +88,7 @@ enum setting_source {
 };
 
 /* How many settings the table has (checked when it is compiled). */
-enum { SETTINGS_COUNT = 79 };
+enum { SETTINGS_COUNT = 80 };
 
 struct settings {
     /* Service */
@@ -98,6 +98,7 @@ struct settings {
     struct slice grpc_host;
     bool grpc_enabled;
     bool grpc_reflection;
+    unsigned grpc_max_concurrent_rpcs; /* 0: no limit */
     enum log_level log_level;
     enum log_format log_format;
     bool access_log;

@@ -158,6 +158,7 @@ static const struct {
     {"GRPC_HOST", "::2"},
     {"GRPC_ENABLED", "off"},
     {"GRPC_REFLECTION", "Y"},
+    {"GRPC_MAX_CONCURRENT_RPCS", "7"},
     {"LOG_LEVEL", "warn"},
     {"LOG_FORMAT", "JSON"},
     {"ACCESS_LOG", "1"},
