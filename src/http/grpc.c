@@ -323,14 +323,19 @@ int grpc_message_end(struct bytes *out, size_t at, bool compressed, struct error
 {
     CHECK(bytes_len(out) >= at + GRPC_PREFIX_BYTES);
     size_t size = bytes_len(out) - at - GRPC_PREFIX_BYTES;
+    return grpc_write_prefix(out->ptr + out->head + at, size, compressed, error);
+}
+
+int grpc_write_prefix(char prefix[GRPC_PREFIX_BYTES], size_t size, bool compressed,
+                      struct error *error)
+{
     if (size > UINT32_MAX) {
         return error_set(error, ERR_TOO_LARGE, "a reply of %zu bytes is larger than a gRPC message",
                          size);
     }
-    char *prefix = out->ptr + out->head + at;
-    *prefix++ = compressed ? 1 : 0;
-    for (int shift = 24; shift >= 0; shift -= 8) {
-        *prefix++ = (char)(unsigned char)(size >> shift);
+    prefix[0] = compressed ? 1 : 0;
+    for (int i = 1; i < GRPC_PREFIX_BYTES; i++) {
+        prefix[i] = (char)(unsigned char)(size >> (8 * (GRPC_PREFIX_BYTES - 1 - i)));
     }
     return ERR_OK;
 }

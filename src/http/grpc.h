@@ -112,5 +112,8 @@ MUST_CHECK int grpc_reader_finish(const struct grpc_reader *reader, struct error
  */
 MUST_CHECK int grpc_message_begin(struct bytes *out);
 MUST_CHECK int grpc_message_end(struct bytes *out, size_t at, bool compressed, struct error *error);
+/* The prefix alone, of a message of so many bytes that lies elsewhere. ERR_TOO_LARGE. */
+MUST_CHECK int grpc_write_prefix(char prefix[GRPC_PREFIX_BYTES], size_t size, bool compressed,
+                                 struct error *error);
 
 #endif

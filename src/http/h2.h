@@ -193,6 +193,11 @@ MUST_CHECK int h2_respond(struct h2 *h2, int32_t stream_id, const struct http_re
 MUST_CHECK int h2_put_continue(struct h2 *h2, int32_t stream_id);
 /* After H2_PULL_LATER: pull again. Does nothing for a stream that does not wait or is gone. */
 void h2_resume(struct h2 *h2, int32_t stream_id);
+/*
+ * Whether the body of a response stands still because the client gives this stream no credit, though
+ * it has some left for the connection.
+ */
+bool h2_is_starved(const struct h2 *h2, int32_t stream_id);
 /* Ends a stream with an error code; on_closed follows from h2_write. Nothing if it is gone. */
 void h2_reset(struct h2 *h2, int32_t stream_id, uint32_t code);
 

@@ -209,6 +209,14 @@ void h2_resume(struct h2 *h2, int32_t stream_id)
     }
 }
 
+bool h2_is_starved(const struct h2 *h2, int32_t stream_id)
+{
+    CHECK_MAGIC(h2, H2_MAGIC);
+    return h2_find_stream(h2, stream_id) != NULL &&
+           nghttp2_session_get_remote_window_size(h2->session) > 0 &&
+           nghttp2_session_get_stream_remote_window_size(h2->session, stream_id) <= 0;
+}
+
 void h2_reset(struct h2 *h2, int32_t stream_id, uint32_t code)
 {
     CHECK_MAGIC(h2, H2_MAGIC);
