@@ -6,23 +6,19 @@
 #include "http/gzip.h"
 #include "serve/io_thread.h"
 #include "serve/openapi.h"
+#include "serve/rest.h"
 
 #define TEXT_PLAIN SLICE("text/plain; charset=utf-8")
 
 static void answer_probe(struct exchange *exchange, bool good)
 {
-    exchange_respond(exchange, good ? 200 : 500, TEXT_PLAIN, SLICE("\n"));
-}
-
-static bool is_ready(const struct server_shared *shared)
-{
-    return atomic_load(&shared->ready) && !atomic_load(&shared->draining);
+    rest_respond(exchange, good ? 200 : 500, TEXT_PLAIN, SLICE("\n"));
 }
 
 static void answer_failed(struct exchange *exchange, const struct error *error)
 {
     log_error("%.*s: %s", SLICE_FMT(exchange->request.path), error->text);
-    exchange_respond_error(exchange, 500, SLICE("internal_server_error"));
+    rest_respond_error(exchange, 500, SLICE("internal_server_error"));
 }
 
 static void answer_metrics(struct exchange *exchange)
@@ -30,7 +26,7 @@ static void answer_metrics(struct exchange *exchange)
     struct server_shared *shared = exchange->io->shared;
     struct bytes *reply = &exchange->io->reply;
     process_measure(shared->metrics);
-    metrics_set(shared->metrics, METRIC_UP, is_ready(shared));
+    metrics_set(shared->metrics, METRIC_UP, server_is_ready(shared));
     metrics_set(shared->metrics, METRIC_IN_FLIGHT, atomic_load(&shared->admission.in_use));
     metrics_set(shared->metrics, METRIC_CONNECTIONS, atomic_load(&shared->connections));
     if (exchange->io->deployment != NULL) {
@@ -43,8 +39,8 @@ static void answer_metrics(struct exchange *exchange)
         answer_failed(exchange, &error);
         return;
     }
-    exchange_respond(exchange, 200, SLICE("text/plain; version=0.0.4; charset=utf-8"),
-                     bytes_slice(reply));
+    rest_respond(exchange, 200, SLICE("text/plain; version=0.0.4; charset=utf-8"),
+                 bytes_slice(reply));
 }
 
 static void answer_openapi(struct exchange *exchange)
@@ -72,7 +68,7 @@ static void answer_openapi(struct exchange *exchange)
         answer_failed(exchange, &error);
         return;
     }
-    exchange_respond(exchange, 200, SLICE("application/yaml"), bytes_slice(reply));
+    rest_respond(exchange, 200, SLICE("application/yaml"), bytes_slice(reply));
 }
 
 /* A weight of zero: "q=0", with at most three zeros behind a point (RFC 9110 section 12.4.2). */
@@ -115,7 +111,7 @@ static void answer_asset(struct exchange *exchange)
 {
     const struct asset *asset = asset_find(exchange->request.path);
     if (asset == NULL) {
-        exchange_respond_error(exchange, 404, SLICE("there is no such page"));
+        rest_respond_error(exchange, 404, SLICE("there is no such page"));
         return;
     }
     struct slice body = asset_bytes(asset);
@@ -135,7 +131,7 @@ static void answer_asset(struct exchange *exchange)
         }
         body = bytes_slice(&exchange->io->reply);
     }
-    exchange_respond(exchange, 200, asset->content_type, body);
+    rest_respond(exchange, 200, asset->content_type, body);
 }
 
 void admin_answer(struct exchange *exchange)
@@ -148,7 +144,7 @@ void admin_answer(struct exchange *exchange)
     case HANDLER_READY:
     case HANDLER_READYZ:
     case HANDLER_PING:
-        answer_probe(exchange, is_ready(exchange->io->shared));
+        answer_probe(exchange, server_is_ready(exchange->io->shared));
         return;
     case HANDLER_METRICS:
         answer_metrics(exchange);
@@ -160,7 +156,7 @@ void admin_answer(struct exchange *exchange)
         answer_asset(exchange);
         return;
     default:
-        exchange_respond_error(exchange, 404, SLICE("there is no such path"));
+        rest_respond_error(exchange, 404, SLICE("there is no such path"));
         return;
     }
 }

@@ -52,7 +52,7 @@ static void print_curl(FILE *out, const struct deployment *deployment, const cha
 }
 
 void banner_print(FILE *out, const struct deployment *deployment, const struct settings *settings,
-                  uint16_t port)
+                  uint16_t port, uint16_t grpc_port)
 {
     const struct signature *signature = deployment->signature;
     char base[64];
@@ -70,6 +70,10 @@ void banner_print(FILE *out, const struct deployment *deployment, const struct s
         fprintf(out, "  %.*s", SLICE_FMT(settings->prometheus_path));
     }
     fprintf(out, "%s\n", settings->swagger_enabled ? "  /docs  /openapi.yaml" : "");
+    if (settings->grpc_enabled) {
+        fprintf(out, "  gRPC      localhost:%u  onnxserving.grpc.InferenceService\n",
+                (unsigned)(grpc_port == 0 ? port : grpc_port));
+    }
     print_curl(out, deployment, base);
     fputc('\n', out);
     fflush(out);

@@ -10,7 +10,8 @@
 
 #include "serve/deployment.h"
 
+/* `grpc_port` is 0 where gRPC has no port of its own. */
 void banner_print(FILE *out, const struct deployment *deployment, const struct settings *settings,
-                  uint16_t port);
+                  uint16_t port, uint16_t grpc_port);
 
 #endif

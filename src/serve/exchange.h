@@ -1,7 +1,7 @@
 /*
- * One request and its response, whatever the protocol: the session fills the request, the exchange
- * decides and answers, the session sends. It belongs to one I/O thread for life and is recycled.
- * Loop thread only.
+ * One request and its response, whatever the protocol: the session fills the request, a style (REST
+ * or gRPC) decides and answers, the session sends. It belongs to one I/O thread for life and is
+ * recycled. Loop thread only.
  */
 #ifndef SERVE_EXCHANGE_H
 #define SERVE_EXCHANGE_H
@@ -12,80 +12,150 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/error.h"
+#include "http/gzip.h"
+#include "http/h2.h"
 #include "http/message.h"
 #include "obs/metrics.h"
-#include "http/gzip.h"
 #include "serve/infer.h"
 #include "serve/router.h"
 
+struct exchange;
+struct grpc_call;
 struct io_thread;
 
 #define EXCHANGE_FIELDS_MAX 8
 #define EXCHANGE_REQUEST_ID_MAX 128
 
+/* The way out of an exchange: what its session does for it. */
+struct exchange_outlet {
+    /*
+     * Sends the answer, at once or as the client takes it, and then lets go of the exchange with
+     * exchange_abandon: perhaps before this returns.
+     */
+    void (*send)(struct exchange *exchange);
+    /* Whether an answer of so many bytes can be kept until its client takes it. */
+    bool (*takes)(const struct exchange *exchange, size_t bytes);
+    /* There is more of an answer that goes on (`stream`): pull again. */
+    void (*resume)(struct exchange *exchange);
+};
+
+/* How requests of one kind are judged, read and answered: serve/rest.h and serve/grpc.h. */
+struct exchange_style {
+    int (*on_head)(struct exchange *exchange);
+    int (*on_body)(struct exchange *exchange, struct slice piece);
+    void (*on_end)(struct exchange *exchange);
+    /* Answers with exchange->error as it stands. */
+    void (*refuse)(struct exchange *exchange);
+    /* The client did not send its request in time. */
+    void (*on_late)(struct exchange *exchange);
+    /* Says what is to be inferred: content_type, accept and body of exchange->inference. */
+    void (*describe)(struct exchange *exchange);
+    /* The inference has its reply: answers with it. */
+    void (*on_reply)(struct exchange *exchange);
+    /* Lets go of what the style has taken for the request. */
+    void (*done)(struct exchange *exchange);
+};
+
 struct exchange {
     unsigned magic;
     struct io_thread *io;
     struct exchange *next; /* of the free list or the queue for a slot */
+    const struct exchange_style *style;
 
-    /* The session's: how the answer goes out. `owner` is NULL once the client has gone. */
+    /* The session's. `owner` is NULL once the client has gone. */
     void *owner;
-    /* Sends `response` and `body`, then calls exchange_free. */
-    void (*send)(struct exchange *exchange);
+    const struct exchange_outlet *outlet;
 
     struct arena arena;
     struct http_request request;
-    struct bytes body;     /* decoded of its Content-Encoding */
+    struct bytes body;      /* decoded of its Content-Encoding; of gRPC the message at hand */
+    uint64_t started_ns;    /* when the request began */
+    uint64_t deadline_ns;   /* when it must have run; 0: never */
+    uint64_t request_bytes; /* of the body as it came */
+
+    /* Of serve/rest. */
     struct gunzip *gunzip; /* for a compressed body; else NULL */
     struct route route;
     enum metric_method method;
-    uint64_t started_ns;
-    uint64_t request_bytes; /* of the body as it came */
+    /* Of serve/grpc, in the arena; else NULL. */
+    struct grpc_call *call;
 
     struct inference inference;
-    uint64_t slot_deadline_ns; /* while it waits for a slot */
+    struct arena_mark inference_mark; /* what the arena holds from here on is the inference's */
+    uint64_t slot_deadline_ns;        /* while it waits for a slot */
     bool waits_for_slot;
     bool has_slot;
+    bool is_elsewhere; /* another thread works on the answer (exchange_leave) */
 
-    /* The answer. */
+    /*
+     * The answer. Its body lies in the arena, is static, belongs to the inference, or stands in the
+     * I/O thread's reply buffer: then it must be sent, or taken out (exchange_keep_body), before
+     * anything else is answered.
+     */
     struct http_response response;
     struct http_field fields[EXCHANGE_FIELDS_MAX];
-    struct slice response_body;     /* in the arena, static, or the I/O thread's reply buffer */
-    struct bytes *response_storage; /* holds the body alone and may be taken over; else NULL */
+    struct slice response_body;
+    struct bytes *response_storage; /* holds response_body alone and may be taken over; else NULL */
+    struct bytes kept_reply;        /* a reply buffer that was taken out whole */
+    /* Over HTTP/2 only: what comes before and after the body, and trailers (static or in the arena). */
+    struct slice before_body, after_body;
+    const struct http_field *trailers;
+    size_t trailer_count;
+    struct h2_body stream; /* with `pull`: instead of all of these, an answer that goes on */
     struct error error;
 };
 
-/* From the thread's recycler; NULL without memory. */
+/* From the thread's recycler, its style REST's; NULL without memory. */
 MUST_CHECK struct exchange *exchange_new(struct io_thread *io);
-void exchange_free(struct exchange *exchange);
+/*
+ * The session is done with it: it was answered, or the client has gone. It is recycled, at once or
+ * when what it waits for is over.
+ */
+void exchange_abandon(struct exchange *exchange);
 /* Frees a recycled one for good. */
 void exchange_destroy(struct exchange *exchange);
+
+/* ---- for sessions ---- */
 
 /*
  * The head is there (request and all it points to live in exchange->arena). ERR_OK: read the body.
  * Else the answer is decided without the body, and is sent by exchange_refuse: the session stops
- * reading and closes after it.
+ * reading.
  */
 MUST_CHECK int exchange_on_head(struct exchange *exchange);
 /* A piece of the body. ERR_TOO_LARGE or ERR_INVALID: as above. */
 MUST_CHECK int exchange_on_body(struct exchange *exchange, struct slice piece);
-/* The request is complete: answers now or later through `send`. */
+/* The request is complete: answers now or later through the outlet. */
 void exchange_on_end(struct exchange *exchange);
 /* Answers with exchange->error as it stands. */
 void exchange_refuse(struct exchange *exchange);
+/* The rest of the request did not come in time: answers so. */
+void exchange_on_late(struct exchange *exchange);
 /*
- * Answers with this status and {"error": text}; for what the protocol engine found. The text of a 500
- * goes to the log alone.
+ * Makes the body of the answer last until the exchange is let go of; that of the request is dropped.
+ * ERR_NO_MEMORY.
  */
-void exchange_refuse_status(struct exchange *exchange, int status, struct slice text);
-/* The client has gone; the exchange frees itself when what it waits for is over. */
-void exchange_abandon(struct exchange *exchange);
+MUST_CHECK int exchange_keep_body(struct exchange *exchange);
 
-/* For handlers: the answer is this. Fields are added before with exchange_add_field. */
+/* ---- for styles ---- */
+
 void exchange_add_field(struct exchange *exchange, struct slice name, struct slice value);
-void exchange_respond(struct exchange *exchange, int status, struct slice content_type,
-                      struct slice body);
-void exchange_respond_error(struct exchange *exchange, int status, struct slice text);
+/* X-Request-Id, as it came where it is short and plain, else made anew. */
+void exchange_add_request_id(struct exchange *exchange);
+/* Logs the text of a failure of ours, which the client will not be told. Returns `status`. */
+int exchange_log_failure(const struct exchange *exchange, int status);
+/* ERR_UNAVAILABLE where there is no model. */
+MUST_CHECK int exchange_check_ready(struct exchange *exchange);
+/* Infers: takes a slot, now or later, and calls the style's on_reply or refuse at the end. */
+void exchange_infer(struct exchange *exchange);
+/*
+ * Another thread works on the answer from now on, until exchange_return: false when the client has
+ * gone meanwhile, and the exchange with it.
+ */
+void exchange_leave(struct exchange *exchange);
+MUST_CHECK bool exchange_return(struct exchange *exchange);
+
+/* ---- for io_thread ---- */
 
 /* A slot was given to a request that waited for one, or its time to wait is over. */
 void exchange_on_slot(struct exchange *exchange);

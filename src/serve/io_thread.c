@@ -8,6 +8,8 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "net/conn.h"
+#include "http/gzip.h"
+#include "serve/grpc.h"
 #include "serve/session.h"
 
 /* An answer fits a conn's queue behind its head, whatever a client has pipelined before. */
@@ -35,6 +37,7 @@ static void on_deploy_mail(struct loop_mail *mail)
     struct deployment *old = io->deployment;
     io->deployment = next;
     deployment_unref(old);
+    grpc_tell_watchers(io);
 }
 
 void io_thread_deploy(struct io_thread *io, struct deployment *deployment)
@@ -180,7 +183,21 @@ void io_thread_stop_waiting(struct io_thread *io, struct exchange *exchange)
 
 static void on_accept(void *user, int fd)
 {
-    session_accept(user, fd);
+    session_accept(user, fd, SESSION_PORT_ANY);
+}
+
+static void on_grpc_accept(void *user, int fd)
+{
+    session_accept(user, fd, SESSION_PORT_GRPC);
+}
+
+/* Clients must not wait in the kernel's queue for nobody. */
+static void stop_accepting(struct acceptor *acceptor, int listen_fd)
+{
+    if (acceptor != NULL) {
+        acceptor_stop(acceptor);
+        listener_shut(listen_fd);
+    }
 }
 
 static void stop_when_idle(struct io_thread *io)
@@ -198,9 +215,10 @@ void io_thread_on_session_end(struct io_thread *io)
 static void on_drain_mail(struct loop_mail *mail)
 {
     struct io_thread *io = of_mail(mail, offsetof(struct io_thread, drain_mail));
-    acceptor_stop(io->acceptor);
-    listener_shut(io->listen_fd); /* else clients would wait in the kernel's queue for nobody */
+    stop_accepting(io->acceptor, io->shared->listen_fd);
+    stop_accepting(io->grpc_acceptor, io->shared->grpc_listen_fd);
     session_drain_all(io);
+    grpc_tell_watchers(io);
     stop_when_idle(io);
 }
 
@@ -277,8 +295,18 @@ static void seed_request_ids(struct io_thread *io)
 
 /* ---- life ---- */
 
-int io_thread_init(struct io_thread *io, struct server_shared *shared, int listen_fd,
-                   struct error *error)
+static int open_acceptors(struct io_thread *io, struct error *error)
+{
+    struct server_shared *shared = io->shared;
+    int status = acceptor_new(io->loop, shared->listen_fd, on_accept, io, &io->acceptor, error);
+    if (status == ERR_OK && shared->grpc_listen_fd >= 0) {
+        status = acceptor_new(io->loop, shared->grpc_listen_fd, on_grpc_accept, io,
+                              &io->grpc_acceptor, error);
+    }
+    return status;
+}
+
+int io_thread_init(struct io_thread *io, struct server_shared *shared, struct error *error)
 {
     *io = (struct io_thread){.shared = shared};
     io->slot_end = &io->slot_first;
@@ -288,20 +316,20 @@ int io_thread_init(struct io_thread *io, struct server_shared *shared, int liste
     io->drain_mail.deliver = on_drain_mail;
     io->turn_task.run = run_turn;
     bytes_init(&io->reply, INFER_REPLY_MAX_BYTES);
+    bytes_init(&io->frame, INFER_REPLY_MAX_BYTES);
     seed_request_ids(io);
     io->metrics = metrics_add_shard(shared->metrics);
     if (io->metrics == NULL) {
         return error_set(error, ERR_NO_MEMORY, "no memory");
     }
     inline_queue_init(&io->queue, io->metrics, shared->clock_ns, on_job);
-    io->listen_fd = listen_fd;
     int status = loop_new(&io->loop, error);
     if (status == ERR_OK && loop_timer_set(io->loop, &io->slot_timer, UINT64_MAX) != ERR_OK) {
         status = error_set(error, ERR_NO_MEMORY, "no memory for a timer");
     }
     if (status == ERR_OK) {
         returns_init(&io->returns, io->loop, io->metrics);
-        status = acceptor_new(io->loop, listen_fd, on_accept, io, &io->acceptor, error);
+        status = open_acceptors(io, error);
     }
     return status;
 }
@@ -310,6 +338,7 @@ int io_thread_init(struct io_thread *io, struct server_shared *shared, int liste
 static void release(struct io_thread *io)
 {
     acceptor_free(io->acceptor); /* first: no new connection after this */
+    acceptor_free(io->grpc_acceptor);
     session_close_all(io);
     if (io->loop != NULL) {
         loop_turn(io->loop, 0); /* lets closed connections end */
@@ -324,6 +353,8 @@ static void release(struct io_thread *io)
     CHECK(io->inferences == 0);
     inline_queue_done(&io->queue);
     bytes_done(&io->reply);
+    bytes_done(&io->frame);
+    gzip_free(io->gzip);
     deployment_unref(io->deployment);
     io->deployment = NULL;
     io->released = true;

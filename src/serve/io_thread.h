@@ -26,23 +26,33 @@ struct server_shared {
     struct metrics *metrics;
     struct admission admission;
     struct task_pool *tasks; /* decodes and encodes what is large; NULL: the loops do */
+    int listen_fd;           /* of PORT; the server's */
+    int grpc_listen_fd;      /* of GRPC_PORT; -1: none */
     _Atomic unsigned connections;
-    atomic_bool ready;    /* a model is loaded and warm */
-    atomic_bool draining; /* stopping: no new connections, readiness is false */
+    _Atomic unsigned calls; /* of gRPC, that GRPC_MAX_CONCURRENT_RPCS counts */
+    atomic_bool ready;      /* a model is loaded and warm */
+    atomic_bool draining;   /* stopping: no new connections, readiness is false */
     struct io_thread *threads;
     unsigned thread_count;
     uint64_t (*clock_ns)(void);
 };
 
+/* What readiness means to whoever asks, whatever the protocol. */
+static inline bool server_is_ready(const struct server_shared *shared)
+{
+    return atomic_load(&shared->ready) && !atomic_load(&shared->draining);
+}
+
 struct session;
+struct gzip;
 
 struct io_thread {
     struct server_shared *shared;
     pthread_t thread;
     struct loop *loop;
     struct acceptor *acceptor;
-    int listen_fd; /* the server's */
-    bool released; /* all but the loop was let go */
+    struct acceptor *grpc_acceptor; /* NULL: gRPC has no port of its own */
+    bool released;                  /* all but the loop was let go */
     struct metrics_shard *metrics;
     struct deployment *deployment; /* NULL until the first is loaded */
 
@@ -51,6 +61,9 @@ struct io_thread {
     struct returns returns;     /* jobs that come back from runners */
     unsigned inferences;        /* begun and not finished: the loop does not end before them */
     struct bytes reply;         /* body of the answer being made */
+    struct bytes frame;         /* of gRPC: what comes around it */
+    struct gzip *gzip;          /* of gRPC: made when it is first needed */
+    struct grpc_call *watchers; /* calls that are told of readiness, linked both ways */
 
     struct exchange *free_exchanges;
     unsigned free_exchange_count;
@@ -77,7 +90,7 @@ struct io_thread {
  * lets go of all but its loop when it ends: other threads and the loader may still post to that, so
  * io_thread_done comes after all of them have been joined.
  */
-MUST_CHECK int io_thread_init(struct io_thread *io, struct server_shared *shared, int listen_fd,
+MUST_CHECK int io_thread_init(struct io_thread *io, struct server_shared *shared,
                               struct error *error);
 void io_thread_done(struct io_thread *io);
 MUST_CHECK int io_thread_start(struct io_thread *io, struct error *error);

@@ -22,8 +22,8 @@ struct server {
     const struct server_options *options;
     struct server_shared shared;
     struct loader *loader;
-    int listen_fd;
     uint16_t port;
+    uint16_t grpc_port; /* 0: none of its own */
     unsigned started;   /* I/O threads that run */
     atomic_bool joined; /* all of them have ended */
     bool banner_shown;
@@ -35,7 +35,7 @@ static void on_ready(const struct deployment *deployment, void *user)
     struct server *server = user;
     if (!server->banner_shown) {
         server->banner_shown = true;
-        banner_print(stdout, deployment, &server->shared.settings, server->port);
+        banner_print(stdout, deployment, &server->shared.settings, server->port, server->grpc_port);
     }
 }
 
@@ -62,6 +62,7 @@ static int init_shared(struct server *server, struct error *error)
     shared->thread_count = count;
     admission_init(&shared->admission, shared->settings.max_inflight);
     atomic_init(&shared->connections, 0);
+    atomic_init(&shared->calls, 0);
     atomic_init(&shared->ready, false);
     atomic_init(&shared->draining, false);
     return task_pool_new(cpu_quota(), &shared->tasks, error);
@@ -72,7 +73,7 @@ static int start_threads(struct server *server, struct error *error)
     struct server_shared *shared = &server->shared;
     int status = ERR_OK;
     for (unsigned i = 0; status == ERR_OK && i < shared->thread_count; i++) {
-        status = io_thread_init(&shared->threads[i], shared, server->listen_fd, error);
+        status = io_thread_init(&shared->threads[i], shared, error);
     }
     while (status == ERR_OK && server->started < shared->thread_count) {
         status = io_thread_start(&shared->threads[server->started], error);
@@ -81,13 +82,42 @@ static int start_threads(struct server *server, struct error *error)
     return status;
 }
 
+/* Where the two ports are one, that one takes everything anyway. */
+static bool has_grpc_port(const struct settings *settings)
+{
+    bool same = settings->grpc_port == settings->port && settings->port != 0 &&
+                slice_eq(settings->grpc_host, settings->host);
+    return settings->grpc_enabled && !same;
+}
+
+static int open_listeners(struct server *server, struct error *error)
+{
+    struct server_shared *shared = &server->shared;
+    const struct settings *settings = &shared->settings;
+    int status =
+        listener_open(settings->host.ptr, settings->port, &shared->listen_fd, &server->port, error);
+    if (status == ERR_OK && has_grpc_port(settings)) {
+        status = listener_open(settings->grpc_host.ptr, settings->grpc_port,
+                               &shared->grpc_listen_fd, &server->grpc_port, error);
+    }
+    return status;
+}
+
+static void log_addresses(const struct server *server)
+{
+    const struct settings *settings = &server->shared.settings;
+    if (server->grpc_port != 0) {
+        log_info("listening for gRPC on %.*s:%u", SLICE_FMT(settings->grpc_host),
+                 (unsigned)server->grpc_port);
+    }
+    log_info("listening on http://%.*s:%u", SLICE_FMT(settings->host), (unsigned)server->port);
+}
+
 static int start(struct server *server, struct error *error)
 {
     int status = init_shared(server, error);
-    const struct settings *settings = &server->shared.settings;
     if (status == ERR_OK) {
-        status = listener_open(settings->host.ptr, settings->port, &server->listen_fd,
-                               &server->port, error);
+        status = open_listeners(server, error);
     }
     if (status == ERR_OK) {
         status = start_threads(server, error);
@@ -98,7 +128,7 @@ static int start(struct server *server, struct error *error)
         status = loader_new(&server->shared, &query, on_ready, server, &server->loader, error);
     }
     if (status == ERR_OK) {
-        log_info("listening on http://%.*s:%u", SLICE_FMT(settings->host), (unsigned)server->port);
+        log_addresses(server);
         loader_request(server->loader);
     }
     return status;
@@ -174,6 +204,13 @@ static void block_signals(struct server *server)
     signal(SIGPIPE, SIG_IGN);
 }
 
+static void close_listener(int fd)
+{
+    if (fd >= 0) {
+        sys_close(fd);
+    }
+}
+
 /* Nobody else runs any more. */
 static void free_all(struct server *server)
 {
@@ -184,9 +221,8 @@ static void free_all(struct server *server)
     if (server->loader != NULL) {
         loader_free(server->loader);
     }
-    if (server->listen_fd >= 0) {
-        sys_close(server->listen_fd);
-    }
+    close_listener(server->shared.listen_fd);
+    close_listener(server->shared.grpc_listen_fd);
     metrics_free(server->shared.metrics);
     mem_free(server->shared.threads);
     settings_done(&server->shared.settings);
@@ -201,7 +237,7 @@ static _Noreturn void leave(const char *why, int status)
 
 int server_run(const struct server_options *options, struct error *error)
 {
-    struct server server = {.options = options, .listen_fd = -1};
+    struct server server = {.options = options, .shared = {.listen_fd = -1, .grpc_listen_fd = -1}};
     int status = load_settings(&server, error);
     if (status != ERR_OK) {
         return status;

@@ -31,7 +31,6 @@ struct fixture {
     struct settings_input input;
     char directory[32];
     char model_path[48];
-    int listen_fd;
     uint16_t port;
 };
 
@@ -97,11 +96,12 @@ static inline void fixture_init(struct fixture *fixture, const char *script,
     shared->threads = mem_zalloc(1, sizeof(shared->threads[0]));
     CHECK(shared->metrics != NULL && shared->threads != NULL);
     shared->thread_count = 1;
+    shared->grpc_listen_fd = -1;
     admission_init(&shared->admission, shared->settings.max_inflight);
     fixture->io = &shared->threads[0];
-    CHECK(listener_open("127.0.0.1", 0, &fixture->listen_fd, &fixture->port, NULL) == ERR_OK);
+    CHECK(listener_open("127.0.0.1", 0, &shared->listen_fd, &fixture->port, NULL) == ERR_OK);
     sys_virtual_clock(FIXTURE_START_NS);
-    CHECK(io_thread_init(fixture->io, shared, fixture->listen_fd, NULL) == ERR_OK);
+    CHECK(io_thread_init(fixture->io, shared, NULL) == ERR_OK);
     if (script != NULL) {
         fixture_write_model(fixture, script);
         fixture_deploy(fixture);
@@ -115,10 +115,11 @@ static inline void fixture_done(struct fixture *fixture)
     mem_fail_nth(0);
     io_thread_done(fixture->io);
     CHECK(atomic_load(&fixture->shared.connections) == 0);
+    CHECK(atomic_load(&fixture->shared.calls) == 0);
     CHECK(atomic_load(&fixture->shared.admission.in_use) == 0);
     CHECK(atomic_load(&fixture->shared.admission.waiting) == 0);
     buffer_recycler_done();
-    sys_close(fixture->listen_fd);
+    sys_close(fixture->shared.listen_fd);
     metrics_free(fixture->shared.metrics);
     mem_free(fixture->shared.threads);
     settings_done(&fixture->shared.settings);
@@ -128,12 +129,18 @@ static inline void fixture_done(struct fixture *fixture)
 }
 
 /* A client's end of a new connection, non-blocking. */
-static inline int fixture_connect(struct fixture *fixture)
+static inline int fixture_connect_to(struct fixture *fixture, enum session_port port)
 {
     int fds[2];
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
-    session_accept(fixture->io, fds[0]);
+    session_accept(fixture->io, fds[0], port);
     return fds[1];
+}
+
+/* The same on PORT. */
+static inline int fixture_connect(struct fixture *fixture)
+{
+    return fixture_connect_to(fixture, SESSION_PORT_ANY);
 }
 
 static inline void fixture_turn(struct fixture *fixture, unsigned turns)
