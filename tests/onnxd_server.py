@@ -56,7 +56,7 @@ def environment(extra, home):
     result = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     result["HOME"] = str(home)
     result["OTEL_ENABLED"] = "false"
-    result["HOST"] = "127.0.0.1"
+    result["HOST"] = result["GRPC_HOST"] = "127.0.0.1"
     result.update({name: str(value) for name, value in extra.items() if value is not None})
     return result
 
@@ -150,6 +150,10 @@ class Server:
         self._check_alive()
         match = re.search(r"listening on http://\S*:(\d+)", self.stderr())
         return int(match.group(1)) if match else None
+
+    def grpc_port(self):
+        """The port that takes gRPC alone: the line that names it comes before the other."""
+        return int(re.search(r"listening for gRPC on \S*:(\d+)", self.stderr()).group(1))
 
     def _answers(self):
         self._check_alive()

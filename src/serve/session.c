@@ -129,7 +129,7 @@ static bool look_at_rest(struct session *session)
         return false;
     }
     session->protocol->on_input(session);
-    return true;
+    return !session->ended;
 }
 
 /* ---- the connection's events ---- */

@@ -56,10 +56,11 @@ def test_no_file_of_the_telemetry(traced):
     assert written == []
 
 
-def test_no_socket_but_the_listener(traced):
+def test_no_sockets_but_the_listeners(traced):
+    """One for HTTP, one for gRPC."""
     trace, _, _ = traced
     sockets = re.findall(r"socket\((AF_\w+), (\w+)", trace)
-    assert [family for family, _ in sockets if family in ("AF_INET", "AF_INET6")] == ["AF_INET"], sockets
+    assert [family for family, _ in sockets if family in ("AF_INET", "AF_INET6")] == ["AF_INET"] * 2, sockets
     assert not re.search(r"\bconnect\(", trace), "something connects"
     assert not re.search(r"\bsendto\(\d+, .*AF_INET", trace)
     assert not re.search(r"SOCK_DGRAM", trace), "something asks a name server"

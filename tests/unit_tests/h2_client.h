@@ -11,7 +11,7 @@
 
 #include "unit_tests/h2_trace.h"
 
-#define CLIENT_STREAMS 32
+#define CLIENT_STREAMS 320
 #define CLIENT_OUT_MAX ((size_t)64 * 1024 * 1024)
 #define CLIENT_DATA_ORDER 4096
 
@@ -20,7 +20,7 @@ struct client_stream {
     struct bytes fields;   /* "name: value" lines */
     struct bytes trailers; /* the same */
     uint64_t body_bytes;
-    char body_start[32];
+    char body_start[1024];
     struct slice upload; /* what is left of it */
     bool upload_open;    /* more may come: the request does not end */
     bool continued;      /* by a 100 */
