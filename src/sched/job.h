@@ -52,7 +52,6 @@ struct job {
 
     /* Valid in `done`. */
     enum error_code status; /* ERR_OK: values are set, and the owner ends them with value_done */
-    struct error error;     /* else why */
     uint64_t started_ns;    /* of the run that held it */
     uint64_t finished_ns;
     unsigned shared_by; /* jobs in that run */
@@ -60,6 +59,8 @@ struct job {
     unsigned runs;        /* of the model for the batch that this job was the first of, else 0 */
     int64_t run_rows;     /* rows of that batch */
     uint64_t input_bytes; /* the scheduler's */
+    struct error
+        error; /* why, where status is not ERR_OK; last, since it is large and not cleared */
 };
 
 /* Counts a finished job, and the run it was the first of. The shard's thread. */

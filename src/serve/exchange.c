@@ -4,6 +4,8 @@
  */
 #include "serve/exchange.h"
 
+#include <string.h>
+
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -52,7 +54,7 @@ struct exchange *exchange_new(struct io_thread *io)
     }
     if (exchange != NULL) {
         uint64_t span_ns = io->shared->settings.request_timeout_ns;
-        exchange->started_ns = io->shared->clock_ns();
+        exchange->started_ns = loop_now_ns(io->loop);
         exchange->deadline_ns = span_ns == 0 ? 0 : exchange->started_ns + span_ns;
         exchange->style = &rest_style;
         exchange->method = METHOD_OTHER;
@@ -78,11 +80,12 @@ static void recycle(struct exchange *exchange)
     arena_reset(&arena);
     /* No storage is kept past the limit of a body, which a gRPC message may have a little. */
     bytes_reset(&body, body_max(io) < BODY_KEPT_BYTES ? body_max(io) : BODY_KEPT_BYTES);
-    *exchange = (struct exchange){.magic = EXCHANGE_MAGIC,
-                                  .io = io,
-                                  .arena = arena,
-                                  .body = body,
-                                  .next = io->free_exchanges};
+    memset(exchange, 0, offsetof(struct exchange, inference.job.error));
+    exchange->magic = EXCHANGE_MAGIC;
+    exchange->io = io;
+    exchange->arena = arena;
+    exchange->body = body;
+    exchange->next = io->free_exchanges;
     io->free_exchanges = exchange;
     io->free_exchange_count++;
 }
@@ -135,6 +138,12 @@ void exchange_refuse(struct exchange *exchange)
 void exchange_on_late(struct exchange *exchange)
 {
     exchange->style->on_late(exchange);
+}
+
+uint64_t exchange_took_ns(const struct exchange *exchange)
+{
+    uint64_t encoded_ns = exchange->inference.encoded_ns;
+    return (encoded_ns != 0 ? encoded_ns : exchange->io->shared->clock_ns()) - exchange->started_ns;
 }
 
 int exchange_log_failure(const struct exchange *exchange, int status)
@@ -269,17 +278,16 @@ void exchange_on_slot(struct exchange *exchange)
 {
     struct io_thread *io = exchange->io;
     exchange->inference_mark = arena_mark(&exchange->arena);
-    exchange->inference = (struct inference){
-        .arena = &exchange->arena,
-        .scratch = &io->reply,
-        .metrics = io->metrics,
-        .clock_ns = io->shared->clock_ns,
-        .deadline_ns = exchange->deadline_ns,
-        .owner = &io->returns.owner,
-        .loop = io->loop,
-        .tasks = io->shared->tasks,
-        .finished = inference_finished,
-    };
+    struct inference *inference = &exchange->inference; /* all zero */
+    inference->arena = &exchange->arena;
+    inference->scratch = &io->reply;
+    inference->metrics = io->metrics;
+    inference->clock_ns = io->shared->clock_ns;
+    inference->deadline_ns = exchange->deadline_ns;
+    inference->owner = &io->returns.owner;
+    inference->loop = io->loop;
+    inference->tasks = io->shared->tasks;
+    inference->finished = inference_finished;
     exchange->style->describe(exchange);
     begin_work(exchange);
     infer_start(&exchange->inference, io->deployment, &io->queue);

@@ -69,7 +69,7 @@ struct exchange {
     struct arena arena;
     struct http_request request;
     struct bytes body;      /* decoded of its Content-Encoding; of gRPC the message at hand */
-    uint64_t started_ns;    /* when the request began */
+    uint64_t started_ns;    /* of the turn in which the request began */
     uint64_t deadline_ns;   /* when it must have run; 0: never */
     uint64_t request_bytes; /* of the body as it came */
 
@@ -80,7 +80,6 @@ struct exchange {
     /* Of serve/grpc, in the arena; else NULL. */
     struct grpc_call *call;
 
-    struct inference inference;
     struct arena_mark inference_mark; /* what the arena holds from here on is the inference's */
     uint64_t slot_deadline_ns;        /* while it waits for a slot */
     bool waits_for_slot;
@@ -102,6 +101,9 @@ struct exchange {
     const struct http_field *trailers;
     size_t trailer_count;
     struct h2_body stream; /* with `pull`: instead of all of these, an answer that goes on */
+
+    /* Last: from inference.job.error on nothing is cleared when the exchange is recycled. */
+    struct inference inference;
     struct error error;
 };
 
@@ -142,6 +144,8 @@ MUST_CHECK int exchange_keep_body(struct exchange *exchange);
 void exchange_add_field(struct exchange *exchange, struct slice name, struct slice value);
 /* X-Request-Id, as it came where it is short and plain, else made anew. */
 void exchange_add_request_id(struct exchange *exchange);
+/* How long the request has taken when it is answered: up to the last byte of an inference's answer. */
+uint64_t exchange_took_ns(const struct exchange *exchange);
 /* Logs the text of a failure of ours, which the client will not be told. Returns `status`. */
 int exchange_log_failure(const struct exchange *exchange, int status);
 /* ERR_UNAVAILABLE where there is no model. */

@@ -45,7 +45,6 @@ struct inference {
 
     /* Valid in `finished`. */
     enum error_code status; /* ERR_OK: reply and media are set; else error */
-    struct error error;
     struct bytes *reply; /* the answer's body: `scratch`, or own_reply, which may be taken over */
     enum media media;    /* of the reply */
     int64_t rows;
@@ -55,11 +54,12 @@ struct inference {
     struct inline_queue *queue;
     struct codec_inputs inputs;
     enum media body_media, accept_media;
-    struct job job;
     struct bytes own_reply;
     struct task task;
     struct loop_mail mail; /* "the task is done" */
     uint64_t began_ns, decoded_ns, encoded_ns;
+    struct job job;
+    struct error error; /* valid in `finished`; last, as in a job */
 };
 
 /*

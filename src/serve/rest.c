@@ -18,7 +18,7 @@ static void count_answer(const struct exchange *exchange)
     struct metrics_shard *metrics = exchange->io->metrics;
     enum metric_handler handler = exchange->route.handler;
     unsigned series = series_handler_method(handler, exchange->method);
-    uint64_t took_ns = exchange->io->shared->clock_ns() - exchange->started_ns;
+    uint64_t took_ns = exchange_took_ns(exchange);
     enum metric_status status = (enum metric_status)(exchange->response.status / 100 - 1);
     size_t body_bytes = exchange->method == METHOD_HEAD ? 0 : exchange->response_body.len;
     metrics_count(metrics, METRIC_HTTP_REQUESTS, series_request(handler, exchange->method, status),
