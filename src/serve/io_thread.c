@@ -11,6 +11,7 @@
 #include "http/gzip.h"
 #include "serve/grpc.h"
 #include "serve/session.h"
+#include "serve/spread.h"
 
 /* An answer fits a conn's queue behind its head, whatever a client has pipelined before. */
 _Static_assert(INFER_REPLY_MAX_BYTES <= CONN_OUTPUT_MAX_BYTES - 2 * CONN_OUTPUT_HIGH_BYTES,
@@ -183,12 +184,12 @@ void io_thread_stop_waiting(struct io_thread *io, struct exchange *exchange)
 
 static void on_accept(void *user, int fd)
 {
-    session_accept(user, fd, SESSION_PORT_ANY);
+    spread_accept(user, fd, SESSION_PORT_ANY);
 }
 
 static void on_grpc_accept(void *user, int fd)
 {
-    session_accept(user, fd, SESSION_PORT_GRPC);
+    spread_accept(user, fd, SESSION_PORT_GRPC);
 }
 
 /* Clients must not wait in the kernel's queue for nobody. */
@@ -202,7 +203,8 @@ static void stop_accepting(struct acceptor *acceptor, int listen_fd)
 
 static void stop_when_idle(struct io_thread *io)
 {
-    if (atomic_load(&io->shared->draining) && io->sessions == NULL && io->inferences == 0) {
+    if (atomic_load(&io->shared->draining) && io->sessions == NULL && io->inferences == 0 &&
+        atomic_load(&io->arriving) == 0) {
         loop_stop(io->loop);
     }
 }

@@ -74,7 +74,9 @@ struct io_thread {
     atomic_bool slot_mail_sent;
     _Atomic unsigned slot_waiting;
 
-    struct session *sessions; /* all open ones, linked both ways */
+    struct session *sessions;  /* all open ones, linked both ways */
+    _Atomic unsigned open;     /* how many they are, for other threads */
+    _Atomic unsigned arriving; /* accepted by others, on their way here */
     struct loop_mail deploy_mail;
     _Atomic(struct deployment *) deploy_next; /* takes the place of `deployment` */
     struct loop_mail drain_mail;

@@ -198,6 +198,7 @@ static void on_end(struct conn *conn, enum conn_end end)
     session->magic = 0;
     mem_free(session);
     atomic_fetch_sub(&io->shared->connections, 1);
+    atomic_fetch_sub(&io->open, 1);
     io_thread_on_session_end(io);
 }
 
@@ -249,6 +250,7 @@ void session_accept(struct io_thread *io, int fd, enum session_port port)
         io->sessions->previous = session;
     }
     io->sessions = session;
+    atomic_fetch_add(&io->open, 1);
     expect_first_byte(session);
 }
 

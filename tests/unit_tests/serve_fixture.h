@@ -20,6 +20,10 @@
 #include "serve/io_thread.h"
 #include "serve/session.h"
 
+/* Defined before this file is included where one is not enough; the test turns the others' loops. */
+#ifndef FIXTURE_THREADS
+#define FIXTURE_THREADS 1
+#endif
 #define FIXTURE_START_NS (UINT64_C(1000) * CLOCK_NS_PER_S)
 #define FIXTURE_PAIRS_MAX 8
 #define FIXTURE_ECHO "input = x float32 [N, 2]\noutput = y float32 [N, 2] echo x\n"
@@ -79,6 +83,9 @@ static inline void fixture_deploy(struct fixture *fixture)
 {
     struct deployment *deployment = NULL;
     CHECK(fixture_load(fixture, &deployment, NULL) == ERR_OK);
+    for (unsigned i = 1; i < fixture->shared.thread_count; i++) {
+        io_thread_deploy(&fixture->shared.threads[i], deployment_ref(deployment));
+    }
     io_thread_deploy(fixture->io, deployment);
     atomic_store(&fixture->shared.ready, true);
 }
@@ -93,27 +100,33 @@ static inline void fixture_init(struct fixture *fixture, const char *script,
     struct server_shared *shared = &fixture->shared;
     shared->clock_ns = sys_monotonic_ns;
     shared->metrics = metrics_new("test");
-    shared->threads = mem_zalloc(1, sizeof(shared->threads[0]));
+    shared->threads = mem_zalloc(FIXTURE_THREADS, sizeof(shared->threads[0]));
     CHECK(shared->metrics != NULL && shared->threads != NULL);
-    shared->thread_count = 1;
+    shared->thread_count = FIXTURE_THREADS;
     shared->grpc_listen_fd = -1;
     admission_init(&shared->admission, shared->settings.max_inflight);
     fixture->io = &shared->threads[0];
     CHECK(listener_open("127.0.0.1", 0, &shared->listen_fd, &fixture->port, NULL) == ERR_OK);
     sys_virtual_clock(FIXTURE_START_NS);
-    CHECK(io_thread_init(fixture->io, shared, NULL) == ERR_OK);
+    for (unsigned i = 0; i < FIXTURE_THREADS; i++) {
+        CHECK(io_thread_init(&shared->threads[i], shared, NULL) == ERR_OK);
+    }
     if (script != NULL) {
         fixture_write_model(fixture, script);
         fixture_deploy(fixture);
     }
-    loop_turn(fixture->io->loop, 0);
+    for (unsigned i = 0; i < FIXTURE_THREADS; i++) {
+        loop_turn(shared->threads[i].loop, 0);
+    }
 }
 
 static inline void fixture_done(struct fixture *fixture)
 {
     sys_fail_nth(0, 0);
     mem_fail_nth(0);
-    io_thread_done(fixture->io);
+    for (unsigned i = 0; i < FIXTURE_THREADS; i++) {
+        io_thread_done(&fixture->shared.threads[i]);
+    }
     CHECK(atomic_load(&fixture->shared.connections) == 0);
     CHECK(atomic_load(&fixture->shared.calls) == 0);
     CHECK(atomic_load(&fixture->shared.admission.in_use) == 0);
