@@ -68,13 +68,13 @@ struct exchange {
 
     struct arena arena;
     struct http_request request;
-    struct bytes body;      /* decoded of its Content-Encoding; of gRPC the message at hand */
+    struct bytes body;      /* as it came; of gRPC the message at hand */
     uint64_t started_ns;    /* of the turn in which the request began */
     uint64_t deadline_ns;   /* when it must have run; 0: never */
     uint64_t request_bytes; /* of the body as it came */
 
     /* Of serve/rest. */
-    struct gunzip *gunzip; /* for a compressed body; else NULL */
+    bool is_gzip; /* the body's Content-Encoding */
     struct route route;
     enum metric_method method;
     /* Of serve/grpc, in the arena; else NULL. */

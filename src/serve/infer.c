@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "http/gzip.h"
 
 /* A scratch buffer larger than this is given back before the next answer. */
 #define SCRATCH_KEPT_BYTES ((size_t)256 * 1024)
@@ -193,12 +194,41 @@ static void submit(struct inference *inference)
 
 /* ---- the request ---- */
 
+static int decode_body(struct inference *inference, struct slice body)
+{
+    return codec_decode(inference->deployment->plan, inference->body_media, body, inference->arena,
+                        &inference->inputs, &inference->error);
+}
+
+static int unpack(struct inference *inference, struct gunzip *gunzip, struct bytes *plain)
+{
+    if (gunzip == NULL) {
+        return error_set(&inference->error, ERR_NO_MEMORY, "no memory to decode a gzip body");
+    }
+    int status = gunzip_feed(gunzip, inference->body, plain, &inference->error);
+    return status == ERR_OK ? gunzip_finish(gunzip, &inference->error) : status;
+}
+
+static int decode_packed(struct inference *inference)
+{
+    struct bytes plain;
+    struct gunzip *gunzip = gunzip_new("Content-Encoding");
+    bytes_init(&plain, inference->packed_max_bytes);
+    int status = unpack(inference, gunzip, &plain);
+    gunzip_free(gunzip);
+    if (status == ERR_OK) {
+        status = decode_body(inference, bytes_slice(&plain));
+    }
+    bytes_done(&plain);
+    return status;
+}
+
 static void decode(struct inference *inference)
 {
     inference->began_ns = inference->clock_ns();
-    inference->status = (enum error_code)codec_decode(
-        inference->deployment->plan, inference->body_media, inference->body, inference->arena,
-        &inference->inputs, &inference->error);
+    inference->status = (enum error_code)(inference->packed_max_bytes > 0
+                                              ? decode_packed(inference)
+                                              : decode_body(inference, inference->body));
     inference->decoded_ns = inference->clock_ns();
 }
 
@@ -244,6 +274,12 @@ static int choose_media(struct inference *inference)
     return ERR_OK;
 }
 
+static bool is_large_body(const struct inference *inference)
+{
+    return inference->body.len >=
+           (inference->packed_max_bytes > 0 ? INFER_LARGE_GZIP_BYTES : INFER_LARGE_BODY_BYTES);
+}
+
 void infer_start(struct inference *inference, struct deployment *deployment,
                  struct inline_queue *queue)
 {
@@ -257,7 +293,7 @@ void infer_start(struct inference *inference, struct deployment *deployment,
         finish(inference);
     } else if (placement_is_late(&deployment->placement, inference->deadline_ns)) {
         refuse(inference, REJECTION_LATE);
-    } else if (inference->tasks != NULL && inference->body.len >= INFER_LARGE_BODY_BYTES) {
+    } else if (inference->tasks != NULL && is_large_body(inference)) {
         begin_task(inference, decode_elsewhere, on_decoded);
     } else {
         decode(inference);

@@ -20,6 +20,8 @@
 #include "sched/task_pool.h"
 #include "serve/deployment.h"
 
+/* A body in gzip of so many bytes is decoded off the loop: each may stand for a thousand. */
+#define INFER_LARGE_GZIP_BYTES ((size_t)1024)
 /* A body of so many bytes is decoded, and an answer of so many numbers encoded, off the loop. */
 #define INFER_LARGE_BODY_BYTES ((size_t)256 * 1024)
 #define INFER_LARGE_ANSWER_CELLS ((uint64_t)16 * 1024)
@@ -33,7 +35,8 @@ struct inference {
     struct slice content_type; /* as it came; empty: the default */
     struct slice accept;       /* as it came; empty: the default */
     struct slice body;
-    struct bytes *scratch; /* of the loop: emptied, then holds the body of a small answer */
+    size_t packed_max_bytes; /* not 0: the body is gzip, of at most so many bytes when decoded */
+    struct bytes *scratch;   /* of the loop: emptied, then holds the body of a small answer */
     struct metrics_shard *metrics;
     uint64_t (*clock_ns)(void);
     uint64_t deadline_ns;    /* 0: none */

@@ -137,11 +137,8 @@ static int check_encoding(struct exchange *exchange)
         return error_set(&exchange->error, ERR_INVALID,
                          "Content-Encoding %.*s is not supported; gzip is", SLICE_FMT(shown));
     }
-    exchange->gunzip = gunzip_new("Content-Encoding");
-    return exchange->gunzip == NULL
-               ? exchange_log_failure(exchange, error_set(&exchange->error, ERR_NO_MEMORY,
-                                                          "no memory to decode a request's body"))
-               : ERR_OK;
+    exchange->is_gzip = true;
+    return ERR_OK;
 }
 
 static int check_length(struct exchange *exchange)
@@ -157,7 +154,7 @@ static int check_length(struct exchange *exchange)
 static int reserve_body(struct exchange *exchange)
 {
     uint64_t length = exchange->request.content_length;
-    if (length == HTTP_LENGTH_UNKNOWN || length == 0 || exchange->gunzip != NULL ||
+    if (length == HTTP_LENGTH_UNKNOWN || length == 0 ||
         bytes_reserve(&exchange->body, (size_t)length) != NULL) {
         return ERR_OK;
     }
@@ -182,26 +179,17 @@ static int on_head(struct exchange *exchange)
     return status == ERR_OK ? reserve_body(exchange) : status;
 }
 
-/* The limit holds for what is decoded and for what came: bytes may decode to nothing for ever. */
+/* The limit holds for what comes, and for what it decodes to (serve/infer). */
 static int on_body(struct exchange *exchange, struct slice piece)
 {
     exchange->request_bytes += piece.len;
     if (exchange->request_bytes > exchange->io->shared->settings.max_body_bytes) {
         return error_set(&exchange->error, ERR_TOO_LARGE, "payload_too_large");
     }
-    if (exchange->gunzip != NULL) {
-        return exchange_log_failure(
-            exchange, gunzip_feed(exchange->gunzip, piece, &exchange->body, &exchange->error));
-    }
     return bytes_put(&exchange->body, piece) == ERR_OK
                ? ERR_OK
                : exchange_log_failure(exchange, error_set(&exchange->error, ERR_NO_MEMORY,
                                                           "no memory for a request's body"));
-}
-
-static int finish_decoding(struct exchange *exchange)
-{
-    return exchange->gunzip == NULL ? ERR_OK : gunzip_finish(exchange->gunzip, &exchange->error);
 }
 
 static void on_end(struct exchange *exchange)
@@ -210,7 +198,7 @@ static void on_end(struct exchange *exchange)
         refuse(exchange);
     } else if (exchange->route.handler != HANDLER_INVOCATIONS) {
         admin_answer(exchange);
-    } else if (finish_decoding(exchange) != ERR_OK || exchange_check_ready(exchange) != ERR_OK) {
+    } else if (exchange_check_ready(exchange) != ERR_OK) {
         refuse(exchange);
     } else {
         exchange_infer(exchange);
@@ -242,6 +230,8 @@ static void describe(struct exchange *exchange)
     exchange->inference.content_type = content_type(exchange);
     exchange->inference.accept = accept_wish(exchange);
     exchange->inference.body = bytes_slice(&exchange->body);
+    exchange->inference.packed_max_bytes =
+        exchange->is_gzip ? (size_t)exchange->io->shared->settings.max_body_bytes : 0;
 }
 
 static void on_reply(struct exchange *exchange)
@@ -252,8 +242,7 @@ static void on_reply(struct exchange *exchange)
 
 static void done(struct exchange *exchange)
 {
-    gunzip_free(exchange->gunzip);
-    exchange->gunzip = NULL;
+    (void)exchange;
 }
 
 const struct exchange_style rest_style = {

@@ -48,7 +48,7 @@ def test_serve_is_the_default_command(tmp_path):
     from onnxd_server import environment
 
     with open(tmp_path / "stderr", "wb") as stderr:
-        process = subprocess.Popen([binary(), str(SUM3)], env=environment({"PORT": "0"}, tmp_path),
+        process = subprocess.Popen([binary(), str(SUM3)], env=environment({"PORT": "0", "GRPC_PORT": "0"}, tmp_path),
                                    stdout=subprocess.DEVNULL, stderr=stderr)
     try:
         wait_for(lambda: "listening on http://127.0.0.1:" in (tmp_path / "stderr").read_text(), "the listening line")

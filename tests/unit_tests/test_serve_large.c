@@ -6,6 +6,8 @@
 
 #include <pthread.h>
 
+#include "http/gzip.h"
+
 #include "unit_tests/testing.h"
 
 #define ROWS 30000 /* of two numbers: some 350 KB of JSON in, 480 KB out */
@@ -152,6 +154,7 @@ static char *large_request(size_t *ret_len)
                  (size_t)(at - body));
     memmove(text + head, body, (size_t)(at - body));
     *ret_len = (size_t)head + (size_t)(at - body);
+    text[*ret_len] = '\0';
     return text;
 }
 
@@ -303,6 +306,69 @@ static void a_broken_body_is_refused_with_its_place(void **state)
     end(&fixture);
 }
 
+/* A body of so many bytes in gzip, behind its head. */
+static char *packed_request(const char *body, size_t body_len, size_t *ret_len)
+{
+    static char text[1 << 18];
+    struct bytes packed;
+    struct gzip *gzip = gzip_new();
+    bytes_init(&packed, sizeof(text) / 2);
+    assert_non_null(gzip);
+    assert_int_equal(gzip_feed(gzip, slice_make(body, body_len), &packed), ERR_OK);
+    assert_int_equal(gzip_finish(gzip, &packed), ERR_OK);
+    gzip_free(gzip);
+    assert_true(bytes_len(&packed) >= INFER_LARGE_GZIP_BYTES);
+    int head = snprintf(text, 200,
+                        "POST /invocations HTTP/1.1\r\n" HOST
+                        "Content-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n",
+                        bytes_len(&packed));
+    memcpy(text + head, packed.ptr, bytes_len(&packed));
+    *ret_len = (size_t)head + bytes_len(&packed);
+    bytes_done(&packed);
+    return text;
+}
+
+static void a_gzip_body_is_decoded_elsewhere(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    size_t len;
+    const char *plain = strstr(large_request(&len), "\r\n\r\n") + 4;
+    const char *request = packed_request(plain, strlen(plain), &len);
+    begin(&fixture, true);
+    struct client large = connect_client(&fixture);
+    struct client small = connect_client(&fixture);
+    close_gate(&fixture);
+    ask(&fixture, &large, request, len);
+    say(&fixture, &small, SMALL, strlen(SMALL));
+    hear_until(&fixture, &small, SMALL_ANSWER);
+    assert_int_equal(large.len, 0);
+    open_gate();
+    hear_until(&fixture, &large, LAST_ROW);
+    hang_up(&large);
+    hang_up(&small);
+    end(&fixture);
+}
+
+static void what_unpacks_to_too_much_is_refused(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    size_t len;
+    static char zeros[8 << 20]; /* past the default of MAX_BODY_BYTES */
+    const char *request = packed_request(zeros, sizeof(zeros), &len);
+    begin(&fixture, true);
+    struct client client = connect_client(&fixture);
+    ask(&fixture, &client, request, len);
+    hear_until(&fixture, &client, "\"max_bytes\":6291456}");
+    assert_non_null(strstr(client.text, "HTTP/1.1 413 "));
+    /* All of it was read: the connection goes on. */
+    say(&fixture, &client, SMALL, strlen(SMALL));
+    hear_until(&fixture, &client, SMALL_ANSWER);
+    hang_up(&client);
+    end(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +378,8 @@ int main(void)
         cmocka_unit_test(who_leaves_meanwhile_costs_nothing),
         cmocka_unit_test(a_reload_meanwhile_does_not_mix_models),
         cmocka_unit_test(a_broken_body_is_refused_with_its_place),
+        cmocka_unit_test(a_gzip_body_is_decoded_elsewhere),
+        cmocka_unit_test(what_unpacks_to_too_much_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
