@@ -68,8 +68,6 @@ static uint64_t run(const struct pool *pool, struct job *jobs, struct arena *scr
     uint64_t finished_ns = pool->options.clock_ns();
     batch_finish(jobs, &report, started_ns, finished_ns);
     execution_observe(target->execution, jobs, &report, finished_ns - started_ns);
-    deliver(jobs);
-    arena_reset(scratch);
     return finished_ns;
 }
 
@@ -133,6 +131,14 @@ static bool next_jobs(struct pool *pool, struct job **ret_jobs, struct job **ret
     }
 }
 
+/* With the lock let go, which is held before and after. */
+static void deliver_unlocked(struct pool *pool, struct job *jobs)
+{
+    pthread_mutex_unlock(&pool->lock);
+    deliver(jobs);
+    pthread_mutex_lock(&pool->lock);
+}
+
 /* Runs with the lock let go; it is held before and after. */
 static void run_locked(struct pool *pool, struct job *jobs, struct arena *scratch)
 {
@@ -153,6 +159,9 @@ static void run_locked(struct pool *pool, struct job *jobs, struct arena *scratc
                                           .waiting = pool->queue.jobs,
                                           .finished_ns = finished_ns,
                                           .submitted_ns = pool->recent.submitted_ns};
+    /* Whoever is answered may ask again at once, and is to find this runner free. */
+    deliver_unlocked(pool, jobs);
+    arena_reset(scratch);
 }
 
 static void *run_jobs(void *argument)
@@ -170,9 +179,7 @@ static void *run_jobs(void *argument)
         if (jobs != NULL) {
             run_locked(pool, jobs, &scratch);
         } else {
-            pthread_mutex_unlock(&pool->lock);
-            deliver(dead);
-            pthread_mutex_lock(&pool->lock);
+            deliver_unlocked(pool, dead);
         }
     }
     pthread_mutex_unlock(&pool->lock);

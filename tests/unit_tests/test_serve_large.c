@@ -170,8 +170,9 @@ static void begin(struct fixture *fixture, bool with_tasks)
 static void end(struct fixture *fixture)
 {
     fixture_turn(fixture, 2);
+    task_pool_free(fixture->shared.tasks); /* first: its threads post to the loop */
+    fixture->shared.tasks = NULL;
     fixture_done(fixture);
-    task_pool_free(fixture->shared.tasks);
 }
 
 #define LAST_ROW "[29999.0,1.5]]"
