@@ -38,7 +38,7 @@ show() { # show COMMAND ARGUMENT...
     echo
 }
 
-HOST=127.0.0.1 PORT=$port build/onnxd serve "$model" >"$log" 2>&1 &
+HOST=127.0.0.1 PORT=$port GRPC_HOST=127.0.0.1 GRPC_PORT=0 build/onnxd serve "$model" >"$log" 2>&1 &
 server=$!
 trap stop_server EXIT
 wait_until_ready

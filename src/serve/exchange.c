@@ -248,6 +248,7 @@ static void judge_reply(struct exchange *exchange)
         !exchange->outlet->takes(exchange, bytes_len(inference->reply))) {
         inference->status =
             (enum error_code)error_set(&inference->error, ERR_BUSY, "too_many_requests");
+        infer_done(inference);
         metrics_count(exchange->io->metrics, METRIC_REJECTIONS, REJECTION_CONNECTION_FULL, 1);
     }
 }

@@ -311,18 +311,19 @@ static void begin_packing(struct exchange *exchange)
 void grpc_reply_predict(struct exchange *exchange)
 {
     struct grpc_call *call = exchange->call;
-    struct slice parts[3];
-    int status = frame_reply(exchange, &exchange->io->frame, parts);
+    struct slice parts[3] = {{NULL, 0}};
+    if (frame_reply(exchange, &exchange->io->frame, parts) != ERR_OK) {
+        fail(exchange);
+        return;
+    }
     bool is_large = parts[1].len > COPIED_BYTES;
     bool packs = call->wants_gzip && parts[1].len >= GZIP_LEAST_BYTES;
     bytes_init(&call->packed, INFER_REPLY_MAX_BYTES);
-    if (status == ERR_OK && packs && exchange->response_storage == NULL) {
+    if (packs && exchange->response_storage == NULL) {
         reply_packed(exchange, parts);
         return;
     }
-    if (status == ERR_OK) {
-        status = is_large || packs ? surround(exchange, parts) : join(exchange, parts);
-    }
+    int status = is_large || packs ? surround(exchange, parts) : join(exchange, parts);
     if (status != ERR_OK) {
         fail(exchange);
     } else if (packs) {
