@@ -44,12 +44,11 @@ static void add(struct fields *fields, struct slice name, struct slice value)
 /* A connection's own (RFC 9113 section 8.2.2), or written by the engine. */
 static bool is_reserved(struct slice name)
 {
-    static const char *const names[] = {
-        "connection", "content-length",    "date",    "keep-alive", "proxy-connection",
-        "te",         "transfer-encoding", "upgrade",
-    };
+    static const struct slice names[] = {{"connection", 10}, {"content-length", 14},   {"date", 4},
+                                         {"keep-alive", 10}, {"proxy-connection", 16}, {"te", 2},
+                                         {"upgrade", 7},     {"transfer-encoding", 17}};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (slice_eq_nocase(name, slice_from_str(names[i]))) {
+        if (name.len == names[i].len && slice_eq_nocase(name, names[i])) {
             return true;
         }
     }
