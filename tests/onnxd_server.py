@@ -57,6 +57,7 @@ def environment(extra, home):
     result["HOME"] = str(home)
     result["OTEL_ENABLED"] = "false"
     result["HOST"] = result["GRPC_HOST"] = "127.0.0.1"
+    result["GRPC_PORT"] = "0"
     result.update({name: str(value) for name, value in extra.items() if value is not None})
     return result
 
@@ -123,7 +124,7 @@ class Server:
         self.home.mkdir()
         self.stderr_path = self.directory / "stderr"
         self.stdout_path = self.directory / "stdout"
-        env = {"PORT": "0", "GRPC_PORT": "0", **self.env}
+        env = {"PORT": "0", **self.env}
         with open(self.stderr_path, "wb") as stderr, open(self.stdout_path, "wb") as stdout:
             self.process = subprocess.Popen(
                 [*self.wrapper, str(binary(self.fake)), "serve", *map(str, self.args)],
