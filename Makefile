@@ -114,4 +114,4 @@ clean: ## remove the builds
 	rm -rf build build-*/
 
 distclean: clean ## remove the builds and everything set-up made
-	rm -rf .deps .deps.* .venv .venv.*
+	rm -rf .deps .deps.* .venv .venv.* .node .node.*
