@@ -7,7 +7,7 @@ PORT ?= 8080
 FUZZ_SECONDS ?= 20
 PYTEST_ARGS ?=
 
-.PHONY: help run demo build test test-unit test-integration test-e2e dev clang asan tsan fuzz \
+.PHONY: help run demo build test test-unit test-integration test-e2e dev clang asan tsan fuzz soak \
         bench bench-quick bench-budget bench-budget-write grpc-generate grpc-check lint tidy format \
         setup lock ci clean distclean
 
@@ -61,6 +61,11 @@ fuzz: ## fuzz every target for FUZZ_SECONDS
 	@scripts/setup ci
 	@scripts/build fuzz
 	@scripts/fuzz $(FUZZ_SECONDS)
+
+soak: ## abandon requests over HTTP/2 for a minute: memory and descriptors come back
+	@scripts/setup test
+	@scripts/build release program
+	@.venv/bin/python tests/soak.py
 
 bench: ## compare with nginx and other servers (< 10 min), write docs/performance.md and docs/bench.svg
 	@scripts/setup bench

@@ -1,0 +1,36 @@
+"""`make soak` in short: streams that are begun and abandoned leave neither memory nor descriptors behind."""
+
+import json
+
+import pytest
+from backends import QUESTION
+from onnxd_server import is_sanitized
+from soak import HOW, Soak
+
+ROOM_BYTES = (1 << 30) if is_sanitized() else (16 << 20)
+BODY = json.dumps(QUESTION).encode()
+
+
+def test_abandoned_streams_leave_nothing(backend):
+    server = backend.server()
+    soak = Soak(server, connections=100, streams=50, body=BODY)
+    for _ in range(3):
+        soak.round()
+    before = soak.settle()
+    for _ in range(10):
+        soak.round()
+    assert soak.settle() - before < ROOM_BYTES
+
+
+@pytest.mark.fake_backend
+@pytest.mark.parametrize("how", range(len(HOW)), ids=list(HOW))
+def test_abandoned_streams_of_a_slow_model(slow_server, how):
+    """Jobs that wait for a runner when their client leaves: one way at a time."""
+    server = slow_server(delay_ms=2, env={"EXECUTION": "pooled"})
+    soak = Soak(server, connections=20, streams=50, body=BODY)
+    soak.blocks = [soak.blocks[how]]
+    soak.round()
+    before = soak.settle()
+    for _ in range(3):
+        soak.round()
+    assert soak.settle() - before < ROOM_BYTES
