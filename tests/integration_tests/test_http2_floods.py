@@ -196,7 +196,7 @@ def test_malformed_requests_without_end(server):
     pieces = (HeadersFrame(stream, data=head, flags=["END_HEADERS", "END_STREAM"]).serialize()
               for stream in range(1, 2 * FLOOD, 2))
     with unharmed(server):
-        flooded(server, in_blocks(pieces))
+        flooded(server, in_blocks(pieces), (ENHANCE_YOUR_CALM, PROTOCOL_ERROR))
 
 
 def test_streams_past_the_limit_without_end(server):
