@@ -73,6 +73,7 @@ static void recycle(struct exchange *exchange)
     bytes_done(&exchange->kept_reply);
     if (io->free_exchange_count >= RECYCLED_MAX) {
         exchange_destroy(exchange);
+        io_thread_trim_soon(io);
         return;
     }
     struct arena arena = exchange->arena;

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "net/conn.h"
 #include "http/gzip.h"
 #include "serve/grpc.h"
@@ -180,6 +181,29 @@ void io_thread_stop_waiting(struct io_thread *io, struct exchange *exchange)
     set_slot_timer(io);
 }
 
+/* ---- memory ---- */
+
+/* Once a flood, or once a second of one: what it costs is nothing to that. */
+#define TRIM_DELAY_NS CLOCK_NS_PER_S
+
+static void on_trim_due(struct loop_timer *timer)
+{
+    struct io_thread *io =
+        (struct io_thread *)(void *)((char *)timer - offsetof(struct io_thread, trim_timer));
+    CHECK(loop_timer_set(io->loop, &io->trim_timer, UINT64_MAX) == ERR_OK);
+    io->trim_is_due = false;
+    mem_trim();
+}
+
+void io_thread_trim_soon(struct io_thread *io)
+{
+    if (!io->trim_is_due) {
+        io->trim_is_due = true;
+        uint64_t due_ns = loop_now_ns(io->loop) + TRIM_DELAY_NS;
+        CHECK(loop_timer_set(io->loop, &io->trim_timer, due_ns) == ERR_OK);
+    }
+}
+
 /* ---- connections ---- */
 
 static void on_accept(void *user, int fd)
@@ -313,6 +337,7 @@ int io_thread_init(struct io_thread *io, struct server_shared *shared, struct er
     *io = (struct io_thread){.shared = shared};
     io->slot_end = &io->slot_first;
     io->slot_timer.on_due = on_slot_due;
+    io->trim_timer.on_due = on_trim_due;
     io->slot_mail.deliver = on_slot_mail;
     io->deploy_mail.deliver = on_deploy_mail;
     io->drain_mail.deliver = on_drain_mail;
@@ -326,7 +351,9 @@ int io_thread_init(struct io_thread *io, struct server_shared *shared, struct er
     }
     inline_queue_init(&io->queue, io->metrics, shared->clock_ns, on_job);
     int status = loop_new(&io->loop, error);
-    if (status == ERR_OK && loop_timer_set(io->loop, &io->slot_timer, UINT64_MAX) != ERR_OK) {
+    /* Set once, so that moving them cannot fail. */
+    if (status == ERR_OK && (loop_timer_set(io->loop, &io->slot_timer, UINT64_MAX) != ERR_OK ||
+                             loop_timer_set(io->loop, &io->trim_timer, UINT64_MAX) != ERR_OK)) {
         status = error_set(error, ERR_NO_MEMORY, "no memory for a timer");
     }
     if (status == ERR_OK) {
@@ -345,6 +372,7 @@ static void release(struct io_thread *io)
     if (io->loop != NULL) {
         loop_turn(io->loop, 0); /* lets closed connections end */
         loop_timer_cancel(io->loop, &io->slot_timer);
+        loop_timer_cancel(io->loop, &io->trim_timer);
         loop_undefer(io->loop, &io->turn_task);
     }
     while (io->free_exchanges != NULL) {

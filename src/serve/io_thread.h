@@ -67,6 +67,8 @@ struct io_thread {
 
     struct exchange *free_exchanges;
     unsigned free_exchange_count;
+    struct loop_timer trim_timer; /* after exchanges that were too many to be kept */
+    bool trim_is_due;
     struct exchange *slot_first; /* waiting for an execution slot, oldest first */
     struct exchange **slot_end;
     struct loop_timer slot_timer;
@@ -108,6 +110,8 @@ struct slice io_thread_date(struct io_thread *io);
 /* The exchange asked for a slot; calls exchange_on_slot now or later, or exchange_on_no_slot. */
 void io_thread_enter_slot(struct io_thread *io, struct exchange *exchange);
 void io_thread_leave_slot(struct io_thread *io);
+/* Exchanges were freed for good: soon their memory is given back to the system. */
+void io_thread_trim_soon(struct io_thread *io);
 /* Takes an exchange that waits out of the queue. */
 void io_thread_stop_waiting(struct io_thread *io, struct exchange *exchange);
 /*
