@@ -111,9 +111,12 @@ static bool is_over(const struct session *session)
     if (h2_is_done(state->h2)) {
         return true;
     }
-    bool has_no_more =
-        state->is_closing || ((state->is_leaving || session->eof) && h2_is_idle(state->h2));
-    return has_no_more && !h2_wants_write(state->h2);
+    if (h2_wants_write(state->h2)) {
+        return false;
+    }
+    /* Answers that wait for the client's flow control wait in vain once it sends nothing more. */
+    bool is_stuck = session->eof && !session_stream_has_work(session);
+    return state->is_closing || is_stuck || (state->is_leaving && h2_is_idle(state->h2));
 }
 
 static void flush(struct loop_task *task)

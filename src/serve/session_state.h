@@ -106,6 +106,8 @@ extern const struct h2_events session_stream_events;
 void session_stream_check_all(struct session *session);
 /* The client will send no more: requests that are not complete will never be. */
 void session_stream_on_eof(struct session *session);
+/* Whether a request is still worked on: its answer has yet to come. */
+bool session_stream_has_work(const struct session *session);
 /* Ends the answers that would go on for ever. */
 void session_stream_stop_open(struct session *session);
 

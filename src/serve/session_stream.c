@@ -284,6 +284,15 @@ void session_stream_on_eof(struct session *session)
     }
 }
 
+bool session_stream_has_work(const struct session *session)
+{
+    const struct stream *stream = session->h2.streams;
+    while (stream != NULL && stream->phase != PHASE_WORK) {
+        stream = stream->next;
+    }
+    return stream != NULL;
+}
+
 void session_stream_stop_open(struct session *session)
 {
     for (struct stream *stream = session->h2.streams; stream != NULL; stream = stream->next) {
