@@ -181,6 +181,12 @@ static void close_after(struct h2 *h2, int code)
                                                           : NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
+/* RFC 9113 section 6.3. nghttp2 looks at no PRIORITY since we have said that we use none. */
+static bool is_misplaced(const struct h2 *h2)
+{
+    return h2_scan_type(&h2->scan) == NGHTTP2_PRIORITY && h2_scan_stream(&h2->scan) == 0;
+}
+
 /*
  * A header or a payload, or what there is of it; returns how much that was. nghttp2 sees no byte of
  * two frames in one call: what it does after the last frame that it wants differs then.
@@ -189,6 +195,11 @@ static size_t feed_frame(struct h2 *h2, struct slice input)
 {
     bool found = false;
     size_t size = h2_scan_next(&h2->scan, input, &found);
+    if (found && is_misplaced(h2)) {
+        h2_stop(h2, "a PRIORITY frame on stream 0");
+        h2_terminate(h2, NGHTTP2_PROTOCOL_ERROR);
+        return size;
+    }
     ssize_t result = found ? h2_count_frame(h2) : 0;
     if (result == 0) {
         result = nghttp2_session_mem_recv(h2->session, (const uint8_t *)input.ptr, size);

@@ -46,3 +46,10 @@ unsigned h2_scan_flags(const struct h2_scan *scan)
 {
     return scan->header[4];
 }
+
+/* Without the reserved bit. */
+uint32_t h2_scan_stream(const struct h2_scan *scan)
+{
+    const unsigned char *id = scan->header + 5;
+    return ((uint32_t)id[0] & 0x7f) << 24 | (uint32_t)id[1] << 16 | (uint32_t)id[2] << 8 | id[3];
+}

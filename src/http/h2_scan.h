@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/slice.h"
 
@@ -29,5 +30,6 @@ size_t h2_scan_next(struct h2_scan *scan, struct slice input, bool *ret_found);
 /* Of the header that was found, until the next call of h2_scan_next. */
 unsigned h2_scan_type(const struct h2_scan *scan);
 unsigned h2_scan_flags(const struct h2_scan *scan);
+uint32_t h2_scan_stream(const struct h2_scan *scan);
 
 #endif

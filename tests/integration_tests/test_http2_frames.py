@@ -43,6 +43,7 @@ CONNECTION_ERRORS = {
     "5.1.1 HEADERS on an even stream": (frame_bytes(0x1, 0x5, 2, b"\x82\x86\x84"), PROTOCOL_ERROR),
     "6.2 padding past the end": (frame_bytes(0x1, 0xd, 1, b"\xff\x82"), PROTOCOL_ERROR),
     "4.3 fields that cannot be decoded": (frame_bytes(0x1, 0x5, 1, b"\xff\xff\xff\xff\xff\xff"), COMPRESSION_ERROR),
+    "6.3 PRIORITY on the connection": (frame_bytes(0x2, 0, 0, b"\0\0\0\0\0"), PROTOCOL_ERROR),
     "6.4 RST_STREAM on the connection": (frame_bytes(0x3, 0, 0, b"\0\0\0\x08"), PROTOCOL_ERROR),
     "6.4 RST_STREAM of an idle stream": (frame_bytes(0x3, 0, 1, b"\0\0\0\x08"), PROTOCOL_ERROR),
     "6.4 RST_STREAM of three bytes": (frame_bytes(0x3, 0, 1, b"\0\0\x08"), FRAME_SIZE_ERROR),
