@@ -114,11 +114,19 @@ static int step(struct gunzip *gunzip, struct bytes *out, struct error *error)
     return status;
 }
 
-int gunzip_feed(struct gunzip *gunzip, struct slice piece, struct bytes *out, struct error *error)
+/* A part of the piece at a time: zlib counts in unsigned. */
+static struct slice cut_input(z_stream *stream, struct slice piece)
+{
+    struct slice part = slice_head(piece, STEP_BYTES);
+    stream->next_in = (z_const unsigned char *)(z_const void *)part.ptr;
+    stream->avail_in = (unsigned)part.len;
+    return slice_tail(piece, part.len);
+}
+
+/* Inflates what stands in the stream's input. */
+static int inflate_input(struct gunzip *gunzip, struct bytes *out, struct error *error)
 {
     z_stream *stream = &gunzip->stream;
-    stream->next_in = (z_const unsigned char *)(z_const void *)piece.ptr;
-    stream->avail_in = (unsigned)piece.len;
     stream->avail_out = 0;
     while (stream->avail_in > 0 || stream->avail_out == 0) {
         if (gunzip->ended) {
@@ -139,6 +147,16 @@ int gunzip_feed(struct gunzip *gunzip, struct slice piece, struct bytes *out, st
         }
     }
     return ERR_OK;
+}
+
+int gunzip_feed(struct gunzip *gunzip, struct slice piece, struct bytes *out, struct error *error)
+{
+    int status;
+    do {
+        piece = cut_input(&gunzip->stream, piece);
+        status = inflate_input(gunzip, out, error);
+    } while (status == ERR_OK && piece.len > 0);
+    return status;
 }
 
 int gunzip_finish(const struct gunzip *gunzip, struct error *error)
@@ -177,15 +195,6 @@ void gzip_free(struct gzip *gzip)
         deflateEnd(&gzip->stream);
         mem_free(gzip);
     }
-}
-
-/* A part of the piece at a time: zlib counts in unsigned. */
-static struct slice cut_input(z_stream *stream, struct slice piece)
-{
-    struct slice part = slice_head(piece, STEP_BYTES);
-    stream->next_in = (z_const unsigned char *)(z_const void *)part.ptr;
-    stream->avail_in = (unsigned)part.len;
-    return slice_tail(piece, part.len);
 }
 
 /* Deflates what stands in the stream's input until it is taken, or with `flush` until all is said. */

@@ -27,7 +27,10 @@
 
 #define CONN_READ_EVENTS ((uint32_t)(EPOLLIN | EPOLLRDHUP))
 #define CONN_GONE_EVENTS ((uint32_t)(EPOLLHUP | EPOLLERR))
-#define CONN_WATCHED_EVENTS (CONN_READ_EVENTS | (uint32_t)EPOLLOUT | (uint32_t)EPOLLET)
+#define CONN_WATCHED_EVENTS                                                                        \
+    (CONN_READ_EVENTS | (uint32_t)EPOLLPRI | (uint32_t)EPOLLOUT | (uint32_t)EPOLLET)
+/* After these a short read is not the last of what is there: the end, and urgent data in between. */
+#define CONN_UNEVEN_EVENTS ((uint32_t)(EPOLLRDHUP | EPOLLPRI) | CONN_GONE_EVENTS)
 
 enum state {
     STATE_OPEN,
@@ -55,9 +58,9 @@ struct conn {
     struct bytes behind; /* storage that was taken over, sent after the output */
     size_t output_peak;  /* how much was queued last time: what storage to ask for next time */
     size_t dropped_bytes;
-    bool readable;      /* the socket may have bytes, or its end, that were not read yet */
-    bool eof_announced; /* epoll has told of the end: it is read for until it comes */
-    bool gone;          /* likewise that the peer takes no more bytes either */
+    bool readable; /* the socket may have bytes, or its end, that were not read yet */
+    bool reads_on; /* a short read tells nothing (CONN_UNEVEN_EVENTS): until EAGAIN or the end */
+    bool gone;     /* likewise that the peer takes no more bytes either */
     bool paused;
     bool hand_up;       /* settle() is to call on_input and on_eof where there is cause */
     bool made_room;     /* settle() is to call on_room */
@@ -205,8 +208,7 @@ static void fill_input(struct conn *conn)
     ssize_t count = sys_read(conn->source.fd, at, room);
     if (count > 0) {
         bytes_commit(&conn->input, (size_t)count);
-        /* After a short read the only thing left to read is an end that epoll told of. */
-        conn->readable = (size_t)count == room || conn->eof_announced;
+        conn->readable = (size_t)count == room || conn->reads_on;
         return;
     }
     conn->readable = false;
@@ -252,12 +254,12 @@ static void on_ready(struct loop_source *source, uint32_t ready)
         conn->write_ready = true;
         loop_defer_last(conn->loop, &conn->write_task);
     }
-    if ((ready & (CONN_READ_EVENTS | CONN_GONE_EVENTS)) == 0) {
+    if ((ready & (CONN_READ_EVENTS | CONN_UNEVEN_EVENTS)) == 0) {
         return;
     }
     conn->readable = true;
     conn->gone |= (ready & CONN_GONE_EVENTS) != 0;
-    conn->eof_announced |= (ready & (EPOLLRDHUP | CONN_GONE_EVENTS)) != 0;
+    conn->reads_on |= (ready & CONN_UNEVEN_EVENTS) != 0;
     read_some(conn);
 }
 
@@ -360,8 +362,8 @@ static void send_some(struct conn *conn)
         conn->sent_ns = loop_now_ns(conn->loop);
     }
     /*
-     * Only a refusal makes the socket tell when it has room again. After a short write, which says as
-     * much but does not, the next turn asks for it.
+     * A refusal is what makes any socket tell when it has room again: after a short write the next
+     * turn asks for it.
      */
     conn->write_blocked = count < 0;
     if (count > 0 && unsent_bytes(conn) > 0) {

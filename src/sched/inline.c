@@ -31,6 +31,7 @@ void inline_queue_submit(struct inline_queue *queue, struct job *job)
 {
     CHECK(queue->target != NULL);
     bool first = inline_queue_is_empty(queue);
+    job_measure(job, queue->target->input_count);
     queue_push(&queue->jobs, job);
     if (first) {
         queue->on_job(queue);
@@ -79,6 +80,11 @@ void inline_queue_run(struct inline_queue *queue, uint64_t now_ns)
 void inline_queue_run_one(struct inline_queue *queue, const struct batch_target *target,
                           struct job *job)
 {
-    job->next = NULL;
-    run_batch(queue, target, job);
+    struct job_queue one;
+    queue_init(&one);
+    queue_push(&one, job);
+    give_back(queue, queue_take_dead(&one, queue->clock_ns()));
+    if (!queue_is_empty(&one)) {
+        run_batch(queue, target, queue_take_at(&one, &one.first));
+    }
 }

@@ -33,7 +33,10 @@ void inline_queue_set_target(struct inline_queue *queue, const struct batch_targ
 
 /* Borrows the job until its `done`. A target must be set. */
 void inline_queue_submit(struct inline_queue *queue, struct job *job);
-/* Runs one job now, on a model that the queue has had for its target before. Calls its `done`. */
+/*
+ * Runs one job now, if it is not dead, on a model that the queue has had for its target before. Calls
+ * its `done`.
+ */
 void inline_queue_run_one(struct inline_queue *queue, const struct batch_target *target,
                           struct job *job);
 bool inline_queue_is_empty(const struct inline_queue *queue);

@@ -1,10 +1,18 @@
 /*
- * What metrics say of jobs. Counting is the owner's, when a job is back: so the thread that ran it
+ * The size of a job, and what metrics say of it. Counting is the owner's, when a job is back: so the thread that ran it
  * needs no cells of its own, and a pool can come and go with its model.
  */
 #include "sched/job.h"
 
 #include "obs/metrics.h"
+
+void job_measure(struct job *job, size_t input_count)
+{
+    job->input_bytes = 0;
+    for (size_t i = 0; i < input_count; i++) {
+        job->input_bytes += tensor_bytes(&job->inputs[i]);
+    }
+}
 
 void job_count(const struct job *job, struct metrics_shard *metrics)
 {

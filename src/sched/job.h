@@ -63,6 +63,8 @@ struct job {
         error; /* why, where status is not ERR_OK; last, since it is large and not cleared */
 };
 
+/* Sets what the bounds of a queue count: the bytes of all inputs. */
+void job_measure(struct job *job, size_t input_count);
 /* Counts a finished job, and the run it was the first of. The shard's thread. */
 void job_count(const struct job *job, struct metrics_shard *metrics);
 

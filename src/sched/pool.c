@@ -126,6 +126,7 @@ static bool next_jobs(struct pool *pool, struct job **ret_jobs, struct job **ret
         if (wait_for_company(pool, now_ns)) {
             continue;
         }
+        pool->wake_jobs = 0; /* what another runner may have waited for is taken */
         *ret_jobs = policy_take(target, target->max_rows, &pool->queue);
         return true;
     }
@@ -228,19 +229,11 @@ bool pool_is_late(struct pool *pool, uint64_t deadline_ns)
     return late;
 }
 
-static void measure_input(const struct pool *pool, struct job *job)
-{
-    CHECK(job->owner != NULL);
-    job->input_bytes = 0;
-    for (size_t i = 0; i < pool->options.target->input_count; i++) {
-        job->input_bytes += tensor_bytes(&job->inputs[i]);
-    }
-}
-
 int pool_submit(struct pool *pool, struct job *job)
 {
     CHECK_MAGIC(pool, POOL_MAGIC);
-    measure_input(pool, job);
+    CHECK(job->owner != NULL);
+    job_measure(job, pool->options.target->input_count);
     int status = ERR_OK;
     pthread_mutex_lock(&pool->lock);
     if (pool->stopping) {
@@ -265,9 +258,6 @@ bool pool_take_over(struct pool *pool, struct job_queue *jobs)
 {
     CHECK_MAGIC(pool, POOL_MAGIC);
     CHECK(!queue_is_empty(jobs));
-    for (struct job *job = jobs->first; job != NULL; job = job->next) {
-        measure_input(pool, job);
-    }
     pthread_mutex_lock(&pool->lock);
     bool free = !pool->stopping && pool->busy < pool->started && queue_is_empty(&pool->queue);
     if (free) {

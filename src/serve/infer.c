@@ -166,6 +166,18 @@ static void refuse(struct inference *inference, enum metric_rejection reason)
     fail(inference, ERR_BUSY, "too_many_requests");
 }
 
+/* What has no time left is not told to come again. */
+static void refuse_late(struct inference *inference)
+{
+    if (inference->deadline_ns > inference->clock_ns()) {
+        refuse(inference, REJECTION_LATE);
+        return;
+    }
+    metrics_count(inference->metrics, METRIC_JOBS_DROPPED, DROP_EXPIRED, 1);
+    codec_inputs_done(&inference->inputs);
+    fail(inference, ERR_TIMEOUT, "the request's time limit has passed");
+}
+
 static void submit(struct inference *inference)
 {
     struct deployment *deployment = inference->deployment;
@@ -187,8 +199,10 @@ static void submit(struct inference *inference)
     job->done = job_done;
     int status =
         placement_submit(&deployment->placement, &deployment->target, inference->queue, job);
-    if (status != ERR_OK) {
-        refuse(inference, status == ERR_TIMEOUT ? REJECTION_LATE : REJECTION_QUEUE_FULL);
+    if (status == ERR_TIMEOUT) {
+        refuse_late(inference);
+    } else if (status != ERR_OK) {
+        refuse(inference, REJECTION_QUEUE_FULL);
     }
 }
 
@@ -292,7 +306,7 @@ void infer_start(struct inference *inference, struct deployment *deployment,
     if (inference->status != ERR_OK) {
         finish(inference);
     } else if (placement_is_late(&deployment->placement, inference->deadline_ns)) {
-        refuse(inference, REJECTION_LATE);
+        refuse_late(inference);
     } else if (inference->tasks != NULL && is_large_body(inference)) {
         begin_task(inference, decode_elsewhere, on_decoded);
     } else {

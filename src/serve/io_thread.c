@@ -76,6 +76,14 @@ static void on_job(struct inline_queue *queue)
     loop_defer(io->loop, &io->turn_task);
 }
 
+static void stop_when_idle(struct io_thread *io)
+{
+    if (atomic_load(&io->shared->draining) && io->sessions == NULL && io->inferences == 0 &&
+        atomic_load(&io->arriving) == 0) {
+        loop_stop(io->loop);
+    }
+}
+
 /* ---- execution slots ---- */
 
 static void set_slot_timer(struct io_thread *io)
@@ -120,11 +128,12 @@ static void on_slot_due(struct loop_timer *timer)
     set_slot_timer(io);
 }
 
-static void on_slot_mail(struct loop_mail *mail)
+static void on_wake_mail(struct loop_mail *mail)
 {
-    struct io_thread *io = of_mail(mail, offsetof(struct io_thread, slot_mail));
-    atomic_store(&io->slot_mail_sent, false);
+    struct io_thread *io = of_mail(mail, offsetof(struct io_thread, wake_mail));
+    atomic_store(&io->wake_mail_sent, false);
     serve_waiting(io);
+    stop_when_idle(io);
 }
 
 void io_thread_enter_slot(struct io_thread *io, struct exchange *exchange)
@@ -145,13 +154,19 @@ void io_thread_enter_slot(struct io_thread *io, struct exchange *exchange)
     serve_waiting(io);
 }
 
+void io_thread_wake(struct io_thread *io)
+{
+    if (!atomic_exchange(&io->wake_mail_sent, true)) {
+        loop_post(io->loop, &io->wake_mail);
+    }
+}
+
 static void wake_waiting_threads(struct io_thread *io)
 {
     for (unsigned i = 0; i < io->shared->thread_count; i++) {
         struct io_thread *other = &io->shared->threads[i];
-        if (atomic_load(&other->slot_waiting) > 0 &&
-            !atomic_exchange(&other->slot_mail_sent, true)) {
-            loop_post(other->loop, &other->slot_mail);
+        if (atomic_load(&other->slot_waiting) > 0) {
+            io_thread_wake(other);
         }
     }
 }
@@ -222,14 +237,6 @@ static void stop_accepting(struct acceptor *acceptor, int listen_fd)
     if (acceptor != NULL) {
         acceptor_stop(acceptor);
         listener_shut(listen_fd);
-    }
-}
-
-static void stop_when_idle(struct io_thread *io)
-{
-    if (atomic_load(&io->shared->draining) && io->sessions == NULL && io->inferences == 0 &&
-        atomic_load(&io->arriving) == 0) {
-        loop_stop(io->loop);
     }
 }
 
@@ -338,7 +345,7 @@ int io_thread_init(struct io_thread *io, struct server_shared *shared, struct er
     io->slot_end = &io->slot_first;
     io->slot_timer.on_due = on_slot_due;
     io->trim_timer.on_due = on_trim_due;
-    io->slot_mail.deliver = on_slot_mail;
+    io->wake_mail.deliver = on_wake_mail;
     io->deploy_mail.deliver = on_deploy_mail;
     io->drain_mail.deliver = on_drain_mail;
     io->turn_task.run = run_turn;

@@ -72,8 +72,8 @@ struct io_thread {
     struct exchange *slot_first; /* waiting for an execution slot, oldest first */
     struct exchange **slot_end;
     struct loop_timer slot_timer;
-    struct loop_mail slot_mail; /* "a slot may be free", from another thread */
-    atomic_bool slot_mail_sent;
+    struct loop_mail wake_mail; /* of io_thread_wake */
+    atomic_bool wake_mail_sent;
     _Atomic unsigned slot_waiting;
 
     struct session *sessions;  /* all open ones, linked both ways */
@@ -102,6 +102,8 @@ void io_thread_join(struct io_thread *io);
 
 /* Any thread. Takes one reference of the caller's. */
 void io_thread_deploy(struct io_thread *io, struct deployment *deployment);
+/* Any thread: a slot may be free, or nothing may be left to stay for. */
+void io_thread_wake(struct io_thread *io);
 /* Any thread. The loop stops by itself when its last connection is closed. */
 void io_thread_drain(struct io_thread *io);
 

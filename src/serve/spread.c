@@ -58,6 +58,7 @@ static bool hand_over(struct io_thread *to, int fd, enum session_port port)
     atomic_fetch_add(&to->arriving, 1);
     if (atomic_load(&to->shared->draining)) {
         atomic_fetch_sub(&to->arriving, 1);
+        io_thread_wake(to); /* it may have stayed for this one alone */
         mem_free(arrival);
         return false;
     }

@@ -4,6 +4,8 @@ import contextlib
 import json
 import os
 import select
+import signal
+import socket
 
 import pytest
 from backends import ANSWER, QUESTION
@@ -237,6 +239,19 @@ def drip(connection, data, patience=600):
             except ConnectionEnded:
                 return None
     raise AssertionError("the server waits for ever")
+
+
+def test_urgent_data_in_between(server):
+    """The kernel ends a read where urgent data stood, and tells of what is behind it only once."""
+    with server.connect() as connection:
+        os.kill(server.pid(), signal.SIGSTOP)
+        try:
+            connection.send(b"GET /live HTTP/1.1\r\n")
+            connection.socket.send(b"!", socket.MSG_OOB)
+            connection.send(b"Host: t\r\n\r\n")
+        finally:
+            os.kill(server.pid(), signal.SIGCONT)
+        assert connection.read_response().status == 200
 
 
 def test_slow_head(backend):

@@ -205,6 +205,18 @@ static void a_job_of_an_earlier_model_runs_at_once(void **state)
     end_request(&waiting);
 }
 
+static void a_dead_job_of_an_earlier_model_does_not_run(void **state)
+{
+    struct fixture *fixture = *state;
+    struct request request;
+    make_request(&request, fake_now_ns);
+    inline_queue_run_one(&fixture->queue, &target, &request.job);
+    assert_int_equal(request.done, 1);
+    assert_int_equal(request.job.status, ERR_TIMEOUT);
+    assert_int_equal(backend_runs, 0);
+    end_request(&request);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +224,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(dead_jobs_never_run, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_queue_of_dead_jobs_runs_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_job_of_an_earlier_model_runs_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_dead_job_of_an_earlier_model_does_not_run, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

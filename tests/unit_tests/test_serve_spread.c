@@ -132,6 +132,21 @@ static void a_loop_waits_for_what_is_on_its_way(void **state)
     end(test);
 }
 
+/* What it stayed for did not come after all: who kept it says so, or the loop would run for ever. */
+static void a_loop_that_stayed_for_nothing_ends(void **state)
+{
+    (void)state;
+    struct test *test = begin();
+    struct io_thread *io = thread_of(test, 1);
+    atomic_fetch_add(&io->arriving, 1);
+    atomic_store(&test->fixture.shared.draining, true);
+    io_thread_on_session_end(io);
+    atomic_fetch_sub(&io->arriving, 1);
+    io_thread_wake(io);
+    loop_run(io->loop);
+    end(test);
+}
+
 static void without_memory_it_stays(void **state)
 {
     (void)state;
@@ -153,6 +168,7 @@ int main(void)
         cmocka_unit_test(a_connection_that_was_handed_over_is_answered),
         cmocka_unit_test(nothing_is_handed_over_while_stopping),
         cmocka_unit_test(a_loop_waits_for_what_is_on_its_way),
+        cmocka_unit_test(a_loop_that_stayed_for_nothing_ends),
         cmocka_unit_test(without_memory_it_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
