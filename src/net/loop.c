@@ -313,29 +313,15 @@ struct chunks *loop_chunks(struct loop *loop)
     return &loop->chunks;
 }
 
-static int watch(struct loop *loop, int operation, struct loop_source *source, uint32_t events,
-                 struct error *error)
+int loop_add(struct loop *loop, struct loop_source *source, uint32_t events, struct error *error)
 {
     check_thread(loop);
     CHECK(source->on_ready != NULL);
-    if (sys_epoll_set(loop->epoll_fd, operation, source->fd, events, source) != 0) {
+    if (sys_epoll_set(loop->epoll_fd, EPOLL_CTL_ADD, source->fd, events, source) != 0) {
         return error_set(error, ERR_INTERNAL, "epoll_ctl: %s", sys_error_text(errno));
     }
+    loop->sources++;
     return ERR_OK;
-}
-
-int loop_add(struct loop *loop, struct loop_source *source, uint32_t events, struct error *error)
-{
-    int status = watch(loop, EPOLL_CTL_ADD, source, events, error);
-    if (status == ERR_OK) {
-        loop->sources++;
-    }
-    return status;
-}
-
-int loop_change(struct loop *loop, struct loop_source *source, uint32_t events, struct error *error)
-{
-    return watch(loop, EPOLL_CTL_MOD, source, events, error);
 }
 
 void loop_remove(struct loop *loop, struct loop_source *source)

@@ -69,8 +69,6 @@ uint64_t loop_now_ns(const struct loop *loop);
 /* `events` is an epoll mask (EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLET, EPOLLEXCLUSIVE). */
 MUST_CHECK int loop_add(struct loop *loop, struct loop_source *source, uint32_t events,
                         struct error *error);
-MUST_CHECK int loop_change(struct loop *loop, struct loop_source *source, uint32_t events,
-                           struct error *error);
 /*
  * Takes the source out; does not close it (close it afterwards, not before). Safe inside on_ready of
  * any source: an event already fetched for this one is not delivered.
