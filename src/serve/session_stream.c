@@ -385,8 +385,9 @@ static int on_head(void *user, void *pointer, const struct http_request *request
         status = exchange_log_failure(exchange, error_set(&exchange->error, ERR_NO_MEMORY,
                                                           "no memory for an interim answer"));
     }
-    if (exchange->deadline_ns != 0 && exchange->deadline_ns < stream->late_ns) {
-        stream->late_ns = exchange->deadline_ns; /* as a call may ask for */
+    uint64_t end_ns = exchange->deadline_ns;
+    if (end_ns != 0 && (stream->late_ns == 0 || end_ns < stream->late_ns)) {
+        stream->late_ns = end_ns; /* as a call may ask for */
         watch(stream);
     }
     return refuse_unless(stream, status);

@@ -348,6 +348,23 @@ static void a_message_that_comes_too_slowly_is_late(void **state)
     finish();
 }
 
+static void the_clients_limit_counts_where_we_have_none(void **state)
+{
+    (void)state;
+    static const char *const settings[] = {"REQUEST_TIMEOUT_S", "0", NULL};
+    begin(FIXTURE_ECHO, settings);
+    const nghttp2_nv timeout[] = {client_nv("grpc-timeout", "1S")};
+    const struct client_stream *own = peer_call(&peer, PREDICT, SLICE("\0\0\0"), true, timeout, 1);
+    const struct client_stream *none = peer_call(&peer, PREDICT, SLICE("\0\0\0"), true, NULL, 0);
+    peer_talk(&peer);
+    assert_false(own->final_head);
+    fixture_wait(&fixture, 1100 * MS);
+    peer_talk(&peer);
+    assert_status(own, "4", "the request did not arrive in time");
+    assert_false(none->final_head);
+    finish();
+}
+
 static void a_cancelled_call_is_dropped_and_counted(void **state)
 {
     (void)state;
@@ -486,6 +503,7 @@ int main(void)
         cmocka_unit_test(calls_at_a_time_are_bounded_but_for_health),
         cmocka_unit_test(the_clients_time_limit_counts),
         cmocka_unit_test(a_message_that_comes_too_slowly_is_late),
+        cmocka_unit_test(the_clients_limit_counts_where_we_have_none),
         cmocka_unit_test(a_cancelled_call_is_dropped_and_counted),
         cmocka_unit_test(replies_are_compressed_for_who_compresses),
         cmocka_unit_test(large_replies_are_compressed_on_another_thread),
