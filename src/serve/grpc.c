@@ -311,6 +311,9 @@ static void on_end(struct exchange *exchange)
 static void on_late(struct exchange *exchange)
 {
     const struct grpc_call *call = exchange->call;
+    if (call != NULL && call->is_finished) {
+        return; /* its client has only not taken all of it yet */
+    }
     error_set(&exchange->error, ERR_TIMEOUT, "%s",
               call != NULL && call->is_open ? "the call's time limit has passed"
                                             : "the request did not arrive in time");

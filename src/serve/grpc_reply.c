@@ -40,7 +40,11 @@ void grpc_finish(struct grpc_call *call, enum grpc_status status, struct slice t
     exchange->trailers = call->trailers;
     exchange->trailer_count = 1;
     struct slice message = grpc_encode_message(text, &exchange->arena);
-    if (message.len > 0) {
+    if (call->is_open && message.len > 0) {
+        message =
+            arena_copy(&exchange->arena, message); /* trailers wait longer than a text lasts */
+    }
+    if (message.ptr != NULL && message.len > 0) {
         call->trailers[1] = (struct http_field){SLICE("grpc-message"), message};
         exchange->trailer_count = 2;
     }

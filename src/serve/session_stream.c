@@ -296,7 +296,8 @@ bool session_stream_has_work(const struct session *session)
 void session_stream_stop_open(struct session *session)
 {
     for (struct stream *stream = session->h2.streams; stream != NULL; stream = stream->next) {
-        if (stream->phase == PHASE_OPEN) {
+        bool has_end = stream->exchange->trailer_count > 0;
+        if (stream->phase == PHASE_OPEN && !has_end) {
             error_set(&stream->exchange->error, ERR_UNAVAILABLE, "the server is stopping");
             exchange_refuse(stream->exchange);
         }

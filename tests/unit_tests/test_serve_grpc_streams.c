@@ -210,6 +210,38 @@ static void answers_that_nobody_takes_are_bounded(void **state)
     finish();
 }
 
+/* What ended a call is what its client is told, whatever passes before it takes the rest. */
+static void the_first_end_of_a_call_is_the_one_told(void **state)
+{
+    (void)state;
+    struct bytes many;
+    bytes_init(&many, 1 << 20);
+    for (int i = 0; i < 3000; i++) {
+        assert_int_equal(bytes_put(&many, SLICE(LIST)), ERR_OK);
+    }
+    begin(FIXTURE_ECHO, reflecting);
+    const nghttp2_settings_entry window = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0};
+    nghttp2_submit_settings(peer.client.session, 0, &window, 1);
+    peer_talk(&peer);
+    const nghttp2_nv limit[] = {client_nv("grpc-timeout", "10S")};
+    const struct client_stream *stream =
+        peer_call(&peer, REFLECT, bytes_slice(&many), true, limit, 1);
+    peer_talk(&peer);
+    fixture_wait(&fixture, 11 * S);
+    start_drain();
+    fixture_wait(&fixture, 600 * MS);
+    peer_talk(&peer);
+    assert_false(stream->ended || stream->closed);
+    const nghttp2_settings_entry wide = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 20};
+    nghttp2_submit_settings(peer.client.session, 0, &wide, 1);
+    peer_talk(&peer);
+    assert_true(stream->ended && stream->body_bytes > 0);
+    assert_has(&stream->trailers, "grpc-status: 8\n");
+    assert_has(&stream->trailers, "grpc-message: the client does not take its answers\n");
+    bytes_done(&many);
+    finish();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +252,7 @@ int main(void)
         cmocka_unit_test(the_older_name_is_answered_too),
         cmocka_unit_test(a_bad_message_ends_the_conversation),
         cmocka_unit_test(answers_that_nobody_takes_are_bounded),
+        cmocka_unit_test(the_first_end_of_a_call_is_the_one_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
