@@ -21,6 +21,7 @@ static const struct {
     [ERR_CONFIG] = {500, GRPC_INTERNAL},
     [ERR_NO_MEMORY] = {500, GRPC_INTERNAL},
     [ERR_INTERNAL] = {500, GRPC_INTERNAL},
+    [ERR_PROTOCOL] = {400, GRPC_INTERNAL},
 };
 
 /* Cuts an incomplete UTF-8 sequence off the end of a text that was too long for its array. */

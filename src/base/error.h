@@ -21,7 +21,8 @@ enum error_code {
     ERR_CONFIG,      /* a setting, a manifest or a model file that cannot be used */
     ERR_NO_MEMORY,   /* an allocation failed or an arena reached its maximum */
     ERR_INTERNAL,    /* everything else; the text is for the log, never for a client */
-    ERR_CODES        /* how many there are */
+    ERR_PROTOCOL, /* the request breaks gRPC's framing, which calls that INTERNAL; told as it is */
+    ERR_CODES     /* how many there are */
 };
 
 /* gRPC's canonical codes (google/rpc/code.proto). */

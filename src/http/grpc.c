@@ -199,7 +199,7 @@ void grpc_reader_done(struct grpc_reader *reader)
 static int begin_decoding(struct grpc_reader *reader, struct error *error)
 {
     if (reader->coding != GRPC_GZIP) {
-        return error_set(error, ERR_INVALID,
+        return error_set(error, ERR_PROTOCOL,
                          "a message is marked as compressed, and grpc-encoding names no coding");
     }
     reader->gunzip = gunzip_new("grpc-encoding");

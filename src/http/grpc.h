@@ -89,9 +89,10 @@ void grpc_reader_done(struct grpc_reader *reader);
  * Takes bytes off *piece until a message is complete or the piece is empty (all of it, where the
  * request is unary), and appends the message, decoded, to `message`, which the caller gives empty for
  * each. Its maximum is the limit of a message's size, as it comes and decoded: ERR_TOO_LARGE, for the
- * former as soon as the prefix is read. ERR_INVALID for a prefix or gzip data that are none; ERR_METHOD
- * (on the wire UNIMPLEMENTED) for a second message of a unary request; ERR_NO_MEMORY. After an error
- * only grpc_reader_done may follow.
+ * former as soon as the prefix is read. ERR_INVALID for a prefix or gzip data that are none; ERR_PROTOCOL
+ * (on the wire INTERNAL, compression.md of gRPC) for a compressed message where the coding is
+ * GRPC_IDENTITY; ERR_METHOD (on the wire UNIMPLEMENTED) for a second message of a unary request;
+ * ERR_NO_MEMORY. After an error only grpc_reader_done may follow.
  */
 MUST_CHECK int grpc_reader_feed(struct grpc_reader *reader, struct slice *piece,
                                 struct bytes *message, struct error *error);

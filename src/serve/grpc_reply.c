@@ -40,9 +40,8 @@ void grpc_finish(struct grpc_call *call, enum grpc_status status, struct slice t
     exchange->trailers = call->trailers;
     exchange->trailer_count = 1;
     struct slice message = grpc_encode_message(text, &exchange->arena);
-    if (call->is_open && message.len > 0) {
-        message =
-            arena_copy(&exchange->arena, message); /* trailers wait longer than a text lasts */
+    if (call->is_open && message.len > 0) { /* trailers may wait longer than the text lasts */
+        message = arena_copy(&exchange->arena, message);
     }
     if (message.ptr != NULL && message.len > 0) {
         call->trailers[1] = (struct http_field){SLICE("grpc-message"), message};
@@ -124,9 +123,9 @@ void grpc_reply_error(struct exchange *exchange)
     } else if (exchange->call->http_status != 0) {
         send_http_status(exchange);
     } else {
+        bool is_ours = error_http_status(error->code) == 500;
         grpc_reply_status(exchange, status,
-                          status == GRPC_INTERNAL ? SLICE("internal_server_error")
-                                                  : slice_from_str(error->text));
+                          is_ours ? SLICE("internal_server_error") : slice_from_str(error->text));
     }
 }
 

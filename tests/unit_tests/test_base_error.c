@@ -16,7 +16,7 @@ static void every_code_has_its_statuses(void **state)
         {ERR_OK, 200, 0},         {ERR_INVALID, 400, 3},      {ERR_NOT_FOUND, 404, 12},
         {ERR_METHOD, 405, 12},    {ERR_TOO_LARGE, 413, 8},    {ERR_BUSY, 429, 8},
         {ERR_TIMEOUT, 504, 4},    {ERR_UNAVAILABLE, 503, 14}, {ERR_CONFIG, 500, 13},
-        {ERR_NO_MEMORY, 500, 13}, {ERR_INTERNAL, 500, 13},
+        {ERR_NO_MEMORY, 500, 13}, {ERR_INTERNAL, 500, 13},    {ERR_PROTOCOL, 400, 13},
     };
     assert_int_equal(sizeof(cases) / sizeof(cases[0]), ERR_CODES);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -199,7 +199,7 @@ static void any_split_reads_alike(void **state)
          GRPC_IDENTITY, ERR_TOO_LARGE, "of 11 bytes is larger than 10"},
         {SLICE("\0\xff\xff\xff\xff"), GRPC_IDENTITY, ERR_TOO_LARGE, "of 4294967295 bytes"},
         {SLICE("\2\0\0\0\0"), GRPC_IDENTITY, ERR_INVALID, "byte 0x02"},
-        {SLICE("\1\0\0\0\3abc"), GRPC_IDENTITY, ERR_INVALID, "names no coding"},
+        {SLICE("\1\0\0\0\3abc"), GRPC_IDENTITY, ERR_PROTOCOL, "names no coding"},
         {SLICE("\1\0\0\0\3abc"), GRPC_GZIP, ERR_INVALID, "grpc-encoding gzip: the data at"},
         {SLICE("\1\0\0\0\0"), GRPC_GZIP, ERR_INVALID, "ends too early"},
         {SLICE("\0\0\0\0\3ab"), GRPC_IDENTITY, ERR_INVALID, "ends after 2 of 3 bytes"},

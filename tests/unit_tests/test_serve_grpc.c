@@ -179,11 +179,14 @@ static void errors_have_the_text_of_rest(void **state)
     const struct client_stream *type = call(PREDICT, predict_request(SLICE("x"), "image/png", ""));
     const struct client_stream *odd = predict("[[\"%\xc3\xa4\"]]");
     const struct client_stream *noise = call(PREDICT, SLICE("\0\0\0\0\1\x07"));
+    const struct client_stream *flagged = call(PREDICT, SLICE("\1\0\0\0\1\x07"));
     peer_talk(&peer);
     assert_status(ragged, "3", "row 1: 1 value where the first row has 2 (input \"x\")");
     assert_status(type, "3", "Unsupported Content-Type: image/png");
     assert_has(&odd->fields, "grpc-status: 3\n");
     assert_has(&noise->fields, "grpc-status: 3\n");
+    assert_status(flagged, "13",
+                  "a message is marked as compressed, and grpc-encoding names no coding");
     finish();
 }
 
