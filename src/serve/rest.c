@@ -150,11 +150,14 @@ static int check_length(struct exchange *exchange)
     return ERR_OK;
 }
 
-/* Room for the whole body at once: what grows bit by bit is copied as often, and its pages are new. */
+/*
+ * Room for the whole body at once: what grows bit by bit is copied as often, and its pages are new. Not
+ * before its first byte, or heads alone could take it all.
+ */
 static int reserve_body(struct exchange *exchange)
 {
     uint64_t length = exchange->request.content_length;
-    if (length == HTTP_LENGTH_UNKNOWN || length == 0 ||
+    if (length == HTTP_LENGTH_UNKNOWN || bytes_len(&exchange->body) > 0 ||
         bytes_reserve(&exchange->body, (size_t)length) != NULL) {
         return ERR_OK;
     }
@@ -176,20 +179,30 @@ static int on_head(struct exchange *exchange)
     if (status == ERR_OK && exchange->route.handler == HANDLER_INVOCATIONS) {
         status = check_encoding(exchange);
     }
-    return status == ERR_OK ? reserve_body(exchange) : status;
+    return status;
 }
 
-/* The limit holds for what comes, and for what it decodes to (serve/infer). */
+static int store_body(struct exchange *exchange, struct slice piece)
+{
+    int status = reserve_body(exchange);
+    if (status != ERR_OK || bytes_put(&exchange->body, piece) == ERR_OK) {
+        return status;
+    }
+    return exchange_log_failure(
+        exchange, error_set(&exchange->error, ERR_NO_MEMORY, "no memory for a request's body"));
+}
+
+/*
+ * The limit holds for what comes, and for what it decodes to (serve/infer). Only inference has a use
+ * for a body.
+ */
 static int on_body(struct exchange *exchange, struct slice piece)
 {
     exchange->request_bytes += piece.len;
     if (exchange->request_bytes > exchange->io->shared->settings.max_body_bytes) {
         return error_set(&exchange->error, ERR_TOO_LARGE, "payload_too_large");
     }
-    return bytes_put(&exchange->body, piece) == ERR_OK
-               ? ERR_OK
-               : exchange_log_failure(exchange, error_set(&exchange->error, ERR_NO_MEMORY,
-                                                          "no memory for a request's body"));
+    return exchange->route.handler == HANDLER_INVOCATIONS ? store_body(exchange, piece) : ERR_OK;
 }
 
 static void on_end(struct exchange *exchange)

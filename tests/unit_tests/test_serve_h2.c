@@ -299,6 +299,31 @@ static void who_waits_too_long_for_a_slot_is_told_so(void **state)
     finish();
 }
 
+static size_t recycled_bytes(const struct client_stream *stream)
+{
+    peer_talk(&peer);
+    nghttp2_submit_rst_stream(peer.client.session, 0, stream->id, NGHTTP2_CANCEL);
+    peer_talk(&peer);
+    assert_true(fixture.io->free_exchanges != NULL && fixture.io->free_exchange_count == 1);
+    return fixture.io->free_exchanges->body.capacity;
+}
+
+static void a_body_takes_room_when_it_comes_and_is_wanted(void **state)
+{
+    (void)state;
+    begin(FIXTURE_ECHO, NULL);
+    const nghttp2_nv fields[] = {client_nv(":method", "POST"), client_nv(":scheme", "http"),
+                                 client_nv(":path", "/invocations"), client_nv(":authority", "t"),
+                                 client_nv("content-length", "50000")};
+    const struct client_stream *live =
+        client_request(&peer.client, "GET", "/live", SLICE("unasked"), false);
+    assert_int_equal(recycled_bytes(live), 0);
+    assert_answer(live, "200", "\n");
+    assert_int_equal(recycled_bytes(client_submit(&peer.client, fields, 5, SLICE(""), true)), 0);
+    assert_true(recycled_bytes(client_submit(&peer.client, fields, 5, SLICE("["), true)) >= 50000);
+    finish();
+}
+
 /* Of 17 bodies of nearly 4 MiB one is past 64 MiB; without it there is a little room. */
 static void bodies_of_one_connection_are_bounded(void **state)
 {
@@ -524,6 +549,7 @@ int main(void)
         cmocka_unit_test(what_was_asked_before_a_half_close_is_answered),
         cmocka_unit_test(too_large_bodies_are_413),
         cmocka_unit_test(who_waits_too_long_for_a_slot_is_told_so),
+        cmocka_unit_test(a_body_takes_room_when_it_comes_and_is_wanted),
         cmocka_unit_test(bodies_of_one_connection_are_bounded),
         cmocka_unit_test(a_reset_stream_leaves_nothing),
         cmocka_unit_test(a_slow_body_is_408_and_its_neighbours_are_answered),
