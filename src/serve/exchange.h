@@ -25,6 +25,7 @@ struct io_thread;
 
 #define EXCHANGE_FIELDS_MAX 8
 #define EXCHANGE_REQUEST_ID_MAX 128
+#define EXCHANGE_ANSWERED (-1) /* no code of an error: what comes is for nobody */
 
 /* The way out of an exchange: what its session does for it. */
 struct exchange_outlet {
@@ -125,7 +126,12 @@ void exchange_destroy(struct exchange *exchange);
  * reading.
  */
 MUST_CHECK int exchange_on_head(struct exchange *exchange);
-/* A piece of the body. ERR_TOO_LARGE or ERR_INVALID: as above. */
+/*
+ * A piece of the body. ERR_TOO_LARGE, ERR_NO_MEMORY, and of gRPC also ERR_INVALID, ERR_PROTOCOL,
+ * ERR_METHOD or ERR_BUSY (of reflection, whose client takes no answers): as above, or the end of an
+ * answer that goes on. EXCHANGE_ANSWERED: it has ended before, and the rest of the body is for nobody;
+ * exchange->error is not set, and exchange_refuse does nothing.
+ */
 MUST_CHECK int exchange_on_body(struct exchange *exchange, struct slice piece);
 /* The request is complete: answers now or later through the outlet. */
 void exchange_on_end(struct exchange *exchange);

@@ -206,7 +206,7 @@ static int on_body(struct exchange *exchange, struct slice piece)
 {
     struct grpc_call *call = exchange->call;
     exchange->request_bytes += piece.len;
-    int status = call->is_finished ? ERR_TIMEOUT : ERR_OK;
+    int status = call->is_finished ? EXCHANGE_ANSWERED : ERR_OK;
     while (status == ERR_OK && piece.len > 0) {
         status = grpc_reader_feed(&call->reader, &piece, &exchange->body, &exchange->error);
         if (status == ERR_OK && call->method->takes_many && call->reader.complete) {

@@ -399,7 +399,7 @@ static int on_body(void *user, void *pointer, struct slice piece)
     (void)user;
     struct stream *stream = stream_of(pointer);
     if (stream->phase == PHASE_ANSWER) {
-        return ERR_TIMEOUT; /* it was answered without it */
+        return EXCHANGE_ANSWERED; /* without it */
     }
     int status = exchange_on_body(stream->exchange, piece);
     if (status == ERR_OK) {
