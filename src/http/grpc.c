@@ -158,31 +158,6 @@ struct slice grpc_encode_message(struct slice text, struct arena *arena)
     return message;
 }
 
-const char *grpc_status_name(enum grpc_status status)
-{
-    static const char *const names[GRPC_STATUSES] = {
-        [GRPC_OK] = "OK",
-        [GRPC_CANCELLED] = "CANCELLED",
-        [GRPC_UNKNOWN] = "UNKNOWN",
-        [GRPC_INVALID_ARGUMENT] = "INVALID_ARGUMENT",
-        [GRPC_DEADLINE_EXCEEDED] = "DEADLINE_EXCEEDED",
-        [GRPC_NOT_FOUND] = "NOT_FOUND",
-        [GRPC_ALREADY_EXISTS] = "ALREADY_EXISTS",
-        [GRPC_PERMISSION_DENIED] = "PERMISSION_DENIED",
-        [GRPC_RESOURCE_EXHAUSTED] = "RESOURCE_EXHAUSTED",
-        [GRPC_FAILED_PRECONDITION] = "FAILED_PRECONDITION",
-        [GRPC_ABORTED] = "ABORTED",
-        [GRPC_OUT_OF_RANGE] = "OUT_OF_RANGE",
-        [GRPC_UNIMPLEMENTED] = "UNIMPLEMENTED",
-        [GRPC_INTERNAL] = "INTERNAL",
-        [GRPC_UNAVAILABLE] = "UNAVAILABLE",
-        [GRPC_DATA_LOSS] = "DATA_LOSS",
-        [GRPC_UNAUTHENTICATED] = "UNAUTHENTICATED",
-    };
-    CHECK(status < GRPC_STATUSES);
-    return names[status];
-}
-
 /* ---- messages in ---- */
 
 void grpc_reader_init(struct grpc_reader *reader, enum grpc_coding coding, bool unary)

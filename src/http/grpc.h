@@ -60,9 +60,6 @@ struct slice grpc_coding_name(enum grpc_coding coding);
  */
 struct slice grpc_encode_message(struct slice text, struct arena *arena);
 
-/* "OK", "CANCELLED", ...: for logs and spans. Static. */
-const char *grpc_status_name(enum grpc_status status);
-
 /* ---- messages ---- */
 
 /*

@@ -19,6 +19,7 @@ static void every_code_has_its_statuses(void **state)
         {ERR_NO_MEMORY, 500, 13}, {ERR_INTERNAL, 500, 13},    {ERR_PROTOCOL, 400, 13},
     };
     assert_int_equal(sizeof(cases) / sizeof(cases[0]), ERR_CODES);
+    assert_int_equal(GRPC_UNAUTHENTICATED, 16); /* the last one of gRPC */
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         assert_int_equal(error_http_status(cases[i].code), cases[i].http);
         assert_int_equal(error_grpc_status(cases[i].code), cases[i].grpc);

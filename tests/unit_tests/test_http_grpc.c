@@ -146,18 +146,6 @@ static void status_texts_are_percent_encoded(void **state)
     arena_done(&arena);
 }
 
-static void every_status_has_its_name(void **state)
-{
-    (void)state;
-    assert_string_equal(grpc_status_name(GRPC_OK), "OK");
-    assert_string_equal(grpc_status_name(GRPC_RESOURCE_EXHAUSTED), "RESOURCE_EXHAUSTED");
-    assert_int_equal(GRPC_UNAUTHENTICATED, 16);
-    assert_string_equal(grpc_status_name(GRPC_UNAUTHENTICATED), "UNAUTHENTICATED");
-    for (int i = 0; i < GRPC_STATUSES; i++) {
-        assert_non_null(grpc_status_name((enum grpc_status)i));
-    }
-}
-
 /* ---- frames ---- */
 
 /* Two pieces, cut at `cut`: the status, and the message where that is ERR_OK. */
@@ -378,7 +366,6 @@ int main(void)
         cmocka_unit_test(what_is_no_timeout_is_refused),
         cmocka_unit_test(codings_are_read_and_chosen),
         cmocka_unit_test(status_texts_are_percent_encoded),
-        cmocka_unit_test(every_status_has_its_name),
         cmocka_unit_test(any_split_reads_alike),
         cmocka_unit_test(compressed_messages_are_decoded_up_to_the_limit),
         cmocka_unit_test(messages_of_a_stream_follow_each_other),
