@@ -98,15 +98,6 @@ int inference_put_predict_tail(struct bytes *out, const struct predict_reply *re
     return status == ERR_OK ? put_batch_size(out, reply->batch_size) : status;
 }
 
-int inference_put_predict(struct bytes *out, const struct predict_reply *reply)
-{
-    int status = inference_put_predict_head(out, reply);
-    if (status == ERR_OK) {
-        status = bytes_put(out, reply->body);
-    }
-    return status == ERR_OK ? inference_put_predict_tail(out, reply) : status;
-}
-
 int inference_put_status(struct bytes *out, enum inference_state state)
 {
     char names[][sizeof("not_ready")] = {"live", "ready", "not_ready"};

@@ -43,11 +43,10 @@ struct predict_reply {
 };
 
 /*
- * Appends a serialized PredictReply: field by field in the order of their numbers, empty ones left
- * out. ERR_NO_MEMORY past the maximum or without memory; what was appended is then of no use.
+ * Append a serialized PredictReply but for the bytes of its body, which come between the two and may
+ * lie elsewhere: field by field in the order of their numbers, empty ones left out. ERR_NO_MEMORY past
+ * the maximum or without memory; what was appended is then of no use.
  */
-MUST_CHECK int inference_put_predict(struct bytes *out, const struct predict_reply *reply);
-/* What comes before the body's bytes, and after them: for who sends or compresses in pieces. */
 MUST_CHECK int inference_put_predict_head(struct bytes *out, const struct predict_reply *reply);
 MUST_CHECK int inference_put_predict_tail(struct bytes *out, const struct predict_reply *reply);
 

@@ -17,7 +17,7 @@ static void check_reply(struct slice message)
     CHECK(status == ERR_OK);
     const struct predict_reply reply = {request.payload, request.content_type, message.len};
     bytes_init(&out, message.len + 100);
-    status = inference_put_predict(&out, &reply);
+    status = oracle_put_predict(&out, &reply);
     CHECK(status == ERR_OK);
     Onnxserving__Grpc__PredictReply *generated = onnxserving__grpc__predict_reply__unpack(
         NULL, bytes_len(&out), (const uint8_t *)bytes_slice(&out).ptr);

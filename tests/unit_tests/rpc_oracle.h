@@ -31,6 +31,16 @@ static inline bool oracle_borrows(struct slice message, struct slice value)
            (value.ptr >= message.ptr && value.ptr + value.len <= message.ptr + message.len);
 }
 
+/* The whole reply, for comparison with one that was generated. */
+static inline int oracle_put_predict(struct bytes *out, const struct predict_reply *reply)
+{
+    int status = inference_put_predict_head(out, reply);
+    if (status == ERR_OK) {
+        status = bytes_put(out, reply->body);
+    }
+    return status == ERR_OK ? inference_put_predict_tail(out, reply) : status;
+}
+
 /* Aborts where the two disagree. Returns the status of rpc/inference. */
 static inline int oracle_read_predict(struct slice message)
 {
