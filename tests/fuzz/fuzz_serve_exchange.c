@@ -1,6 +1,6 @@
 /*
  * A whole connection of any bytes through session, exchange, codec, queue and the test double: what
- * the client hears must be the same whether its bytes come in one piece or in pieces whose sizes
+ * an HTTP/1.1 client hears must be the same whether its bytes come in one piece or in pieces whose sizes
  * follow from them, and when it has gone nothing of it is left. No threads; time and request ids
  * stand still.
  */
