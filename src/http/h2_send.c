@@ -110,6 +110,10 @@ static int add_all(struct fields *fields, const struct http_field *list, size_t 
         }
         value = slice_trim(value);
         add(fields, list[i].name, value.len == 0 ? SLICE("") : value);
+        if (slice_eq_nocase(list[i].name, SLICE("X-Request-Id"))) {
+            /* No two are alike: in the table of HPACK they would only drive out what repeats. */
+            fields->list[fields->count - 1].flags = NGHTTP2_NV_FLAG_NO_INDEX;
+        }
     }
     return ERR_OK;
 }
