@@ -65,9 +65,8 @@ def open_operation(browser, path):
 
 def execute(block):
     """Presses "Try it out", then "Execute"; returns the status the page shows."""
-    block.find_element(By.CSS_SELECTOR, ".try-out__btn").click()
-    button = wait_for(lambda: block.find_elements(By.CSS_SELECTOR, ".execute"), "Execute", DEADLINE_S)[0]
-    button.click()
+    for selector in (".try-out__btn", ".execute"):
+        wait_for(lambda: block.find_elements(By.CSS_SELECTOR, selector), selector, DEADLINE_S)[0].click()
     cell = wait_for(
         lambda: block.find_elements(By.CSS_SELECTOR, ".live-responses-table .response-col_status"),
         "a response on the page", DEADLINE_S)[-1]
