@@ -5,16 +5,43 @@
 #ifndef BACKEND_BACKEND_H
 #define BACKEND_BACKEND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/slice.h"
 #include "tensor/signature.h"
 #include "tensor/tensor.h"
 
-/* How to open a model. Everything is borrowed for the call. */
+/* For models that processes of their own run. All borrowed for the call of open. */
+struct backend_worker_options {
+    const char *kind;          /* "sklearn", "pytorch", "tensorflow" */
+    const char *manifest;      /* path of the manifest; NULL: there is none */
+    struct slice output;       /* MODEL_OUTPUT; empty: not set */
+    unsigned count;            /* processes, >= 1 */
+    unsigned threads;          /* of a run, >= 1 */
+    const char *python;        /* the interpreter; NULL: python3 in PATH */
+    struct slice command;      /* another worker program, words with spaces between; empty: ours */
+    struct slice environment;  /* "A,B": more variables to pass on */
+    uint64_t max_rss_bytes;    /* a process with more is replaced; 0: no limit */
+    uint64_t start_timeout_ns; /* until it is ready */
+    uint64_t run_timeout_ns;   /* of one run; 0: no limit */
+};
+
+/*
+ * Told of what happens to a model after it was opened, on threads of the backend, never two calls at
+ * once. Borrowed until close; members may be NULL.
+ */
+struct backend_observer {
+    void (*line)(void *user, enum log_level level, const char *text); /* for the log */
+    void (*health)(void *user, bool healthy); /* whether it can run; it can when open returns */
+    void *user;
+};
+
+/* How to open a model. Everything but the observer is borrowed for the call. */
 struct backend_options {
     const char *path;             /* the model file (or directory, for formats that are one) */
     const char *library;          /* the runtime's shared library; NULL: the search path decides */
@@ -22,6 +49,25 @@ struct backend_options {
     unsigned intra_op_threads;    /* >= 1 */
     unsigned inter_op_threads;    /* >= 1 */
     struct slice graph_opt_level; /* disable | basic | extended | all */
+    struct backend_worker_options worker;
+    const struct backend_observer *observer; /* NULL: nobody */
+};
+
+/* Why a process was ended by us. */
+enum backend_kill {
+    BACKEND_KILL_TIMEOUT,
+    BACKEND_KILL_MEMORY,
+    BACKEND_KILL_PROTOCOL,
+    BACKEND_KILLS
+};
+
+/* What a model's processes have done since it was opened. */
+struct backend_figures {
+    unsigned workers; /* alive and ready */
+    uint64_t starts;  /* processes started */
+    uint64_t deaths;  /* that ended by themselves or by somebody's signal */
+    uint64_t kills[BACKEND_KILLS];
+    uint64_t resident_bytes; /* of all of them */
 };
 
 struct backend_model; /* each backend's own */
@@ -51,17 +97,27 @@ struct backend {
      * dtype is DTYPE_NONE is left out: the model may have a default); wanted[] are output indices.
      * On success values[0..wanted_count) are set: structs in `arena`, buffers counted, the caller
      * ends them with value_done. On failure nothing is set, and the code is ERR_INVALID where the
-     * inputs caused it (a shape the graph refuses, an index out of range), else ERR_INTERNAL; the
-     * text is the runtime's first line. Any thread, several at once.
+     * inputs caused it (a shape the graph refuses, an index out of range), ERR_TIMEOUT past
+     * worker.run_timeout_ns, ERR_UNAVAILABLE where nothing is left that could run it, else
+     * ERR_INTERNAL; the text is the runtime's first line. Any thread, several at once.
      */
     int (*run)(struct backend_model *model, const struct tensor *inputs, const size_t *wanted,
                size_t wanted_count, struct arena *arena, struct value *values, struct error *error);
     void (*close)(struct backend_model *model);
+    /*
+     * How many runs go on side by side, where that is not the callers' affair: such runs wait for
+     * another process, which may hang, so they never belong on an I/O thread. NULL: a run is computed
+     * by the thread that asks. Any thread.
+     */
+    unsigned (*instances)(const struct backend_model *model);
+    /* NULL where there are no processes. Any thread. */
+    void (*measure)(struct backend_model *model, struct backend_figures *ret_figures);
     /* The runtime's version text, static; loads the library when needed. NULL when it cannot. */
     const char *(*version)(const char *library, struct error *error);
 };
 
 extern const struct backend backend_ort;
+extern const struct backend backend_worker; /* scikit-learn, PyTorch, TensorFlow */
 extern const struct backend backend_fake; /* tests only: linked into onnxd-fake, never into onnxd */
 
 #endif

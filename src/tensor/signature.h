@@ -24,6 +24,11 @@ struct port {
     int64_t dims[TENSOR_MAX_RANK];         /* -1 where free */
     struct slice symbols[TENSOR_MAX_RANK]; /* names of free dimensions, empty where none */
     struct slice type_text; /* for people: "float32[N, 4]", "sequence(map(int64, float32))" */
+    /* Where the model itself names them; else NULL and 0. */
+    const struct slice *feature_names; /* of the last dimension's elements */
+    size_t feature_name_count;
+    const struct slice *class_labels; /* by class index */
+    size_t class_label_count;
 };
 
 struct signature {

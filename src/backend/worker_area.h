@@ -1,0 +1,33 @@
+/*
+ * A piece of memory shared with a worker: a memfd, sealed against shrinking (memfd_create(2),
+ * F_ADD_SEALS), mapped here. It grows and never shrinks. One thread at a time.
+ */
+#ifndef BACKEND_WORKER_AREA_H
+#define BACKEND_WORKER_AREA_H
+
+#include <stddef.h>
+
+#include "base/error.h"
+
+struct worker_area {
+    int fd;   /* close-on-exec; -1: none */
+    char *at; /* the mapping; NULL: none */
+    size_t mapped_bytes;
+};
+
+/* A new area of `size_bytes`, rounded up to pages. ERR_NO_MEMORY, ERR_INTERNAL. `name` is for /proc. */
+MUST_CHECK int worker_area_new(const char *name, size_t size_bytes, struct worker_area *ret_area,
+                               struct error *error);
+/* Of a zeroed or failed area too. */
+void worker_area_done(struct worker_area *area);
+/* Grows what is ours to write: at least so large, and by half at least, so that growing is rare. */
+MUST_CHECK int worker_area_reserve(struct worker_area *area, size_t size_bytes,
+                                   struct error *error);
+/*
+ * Maps what the other side has grown. ERR_INTERNAL where the file is not that large or `size_bytes` is
+ * above `max_bytes`; the old mapping stays then.
+ */
+MUST_CHECK int worker_area_follow(struct worker_area *area, size_t size_bytes, size_t max_bytes,
+                                  struct error *error);
+
+#endif
