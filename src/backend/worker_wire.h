@@ -55,7 +55,10 @@ struct worker_packet {
 
 /* Writes a packet; how long it is. `bytes` has room for WORKER_PACKET_MAX. */
 size_t worker_packet_write(const struct worker_packet *packet, char *bytes);
-/* Reads a whole packet; the text is borrowed from `bytes`, its UTF-8 valid. ERR_INTERNAL. */
+/*
+ * Reads a whole packet; the text is borrowed from `bytes`, its UTF-8 valid. What it refers to lies within
+ * the area it tells of; how large that really is, worker_area_follow says. ERR_INTERNAL.
+ */
 MUST_CHECK int worker_packet_read(struct slice bytes, struct worker_packet *ret_packet,
                                   struct error *error);
 
@@ -68,24 +71,29 @@ size_t worker_options_size(const struct worker_option *options, size_t count);
 void worker_options_write(const struct worker_option *options, size_t count, char *bytes);
 
 /*
- * Reads a signature out of bytes of our own; everything it refers to is copied into the arena.
- * Names must be there and be unique. ERR_INTERNAL, ERR_NO_MEMORY.
+ * Reads a signature out of bytes of our own; everything it refers to is copied into the arena (texts with
+ * a NUL behind them). Names must be there and be unique; every port is a PORT_TENSOR; the framework
+ * is the producer. ERR_INTERNAL, ERR_NO_MEMORY; the arena may have grown then.
  */
 MUST_CHECK int worker_signature_read(struct slice bytes, struct arena *arena,
                                      struct signature *ret_signature, struct error *error);
 
-/* Bytes of a run's records, wanted outputs and data together, from offset 0 of the input area on. */
+/*
+ * Bytes of a run's records, wanted outputs and data together, from offset 0 of the input area on.
+ * Both counts are a signature's; an input of DTYPE_NONE is left out. ERR_INVALID: it cannot be addressed.
+ */
 MUST_CHECK int worker_run_size(const struct tensor *inputs, size_t input_count, size_t wanted_count,
                                size_t *ret_size, struct error *error);
-/* Writes them to an area of at least that size. */
+/* Writes them to an area of at least that size, aligned to 64 bytes. */
 void worker_run_write(const struct tensor *inputs, size_t input_count, const size_t *wanted,
                       size_t wanted_count, char *area);
 
 /*
- * Copies the outputs of a RESULT out of the area (shared, `area_bytes` long and mapped). Each must have the
- * dtype the signature has for it, where that is known. On success values[0..wanted_count) are
- * tensors whose buffers the caller ends with value_done, string slices in buffers too; on failure
- * nothing is set. ERR_INTERNAL, ERR_NO_MEMORY.
+ * Copies the outputs of a RESULT out of the area (shared, `area_bytes` long and mapped, which worker_area_follow
+ * has made at least what the packet tells). Each must have the dtype the signature has for it, where
+ * that is known; its shape may be any. On success values[0..wanted_count) are tensors whose buffers
+ * the caller ends with value_done, string slices in buffers too; on failure there is nothing to end.
+ * ERR_INTERNAL, ERR_NO_MEMORY.
  */
 MUST_CHECK int worker_result_read(const struct worker_packet *result, const char *area,
                                   size_t area_bytes, const struct signature *signature,
