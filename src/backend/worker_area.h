@@ -20,12 +20,16 @@ MUST_CHECK int worker_area_new(const char *name, size_t size_bytes, struct worke
                                struct error *error);
 /* Of a zeroed or failed area too. */
 void worker_area_done(struct worker_area *area);
-/* Grows what is ours to write: at least so large, and by half at least, so that growing is rare. */
+/*
+ * Grows what is ours to write: at least so large, and by half at least, so that growing is rare. The
+ * mapping moves then; on failure it stays. ERR_NO_MEMORY, ERR_INTERNAL.
+ */
 MUST_CHECK int worker_area_reserve(struct worker_area *area, size_t size_bytes,
                                    struct error *error);
 /*
- * Maps what the other side has grown. ERR_INTERNAL where the file is not that large or `size_bytes` is
- * above `max_bytes`; the old mapping stays then.
+ * Maps what the other side has grown: `size_bytes` of it, where less is mapped. The mapping moves then.
+ * ERR_INTERNAL where the file is not that large or `size_bytes` is above `max_bytes`, ERR_NO_MEMORY; the
+ * old mapping stays then.
  */
 MUST_CHECK int worker_area_follow(struct worker_area *area, size_t size_bytes, size_t max_bytes,
                                   struct error *error);
