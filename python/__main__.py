@@ -1,0 +1,5 @@
+"""Entry of the packed worker: `python3 worker.zip`, or this folder itself in the source tree."""
+
+from onnxd_worker.serve import main
+
+main()
