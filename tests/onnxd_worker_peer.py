@@ -206,7 +206,10 @@ class Worker:
         if kind in (FAILED, ERROR):
             number, size = struct.unpack_from("<II", body)
             assert size == len(body) - 8 <= 1024
-            raise (LoadError if kind == FAILED else RunError)(number, body[8:].decode())
+            if kind == FAILED:
+                assert self.wait() == 1
+                raise LoadError(number, body[8:].decode())
+            raise RunError(number, body[8:].decode())
         return kind, run, body
 
     def write_input(self, content, at=0):

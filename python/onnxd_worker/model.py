@@ -41,6 +41,10 @@ class Model:
         """Whether an exception of a run tells that its inputs are at fault."""
         return isinstance(problem, (ValueError, TypeError, IndexError, KeyError))
 
+    def describe_input_error(self, problem):
+        """One line for the client."""
+        return first_line(problem)
+
 
 def first_line(problem):
     """The first line of an exception's text, its type's name in front where the text alone says little."""

@@ -115,7 +115,7 @@ def describe_failure(model, problem):
     from onnxd_worker.model import first_line
 
     if isinstance(problem, Exception) and model.is_input_error(problem):
-        return protocol.CAUSE_INPUTS, first_line(problem)
+        return protocol.CAUSE_INPUTS, model.describe_input_error(problem)
     traceback.print_exception(problem)
     return protocol.CAUSE_OTHER, f"{type(problem).__name__}: {first_line(problem)}"
 
