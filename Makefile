@@ -9,7 +9,7 @@ PYTEST_ARGS ?=
 
 .PHONY: help run demo build test test-unit test-integration test-e2e dev clang asan tsan fuzz soak \
         bench bench-quick bench-budget bench-budget-write grpc-generate grpc-check lint tidy format \
-        setup lock ci clean distclean
+        setup lock ci clean distclean env-sklearn env-torch env-tensorflow test-frameworks
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9 -]*:.*## / { n = split($$1, names, " "); \
@@ -38,6 +38,18 @@ test-unit test-integration test-e2e: test-%: ## one suite alone
 	@scripts/setup test
 	@scripts/build release
 	@scripts/run-tests release $* -- $(PYTEST_ARGS)
+
+test-frameworks: ## PyTorch and TensorFlow models: set up both (2.5 GB), run their tests
+	@scripts/setup test
+	@scripts/setup env-torch
+	@scripts/setup env-tensorflow
+	@scripts/build release
+	@ONNXD_TORCH_PYTHON=$(CURDIR)/.venv.torch/bin/python \
+	    ONNXD_TENSORFLOW_PYTHON=$(CURDIR)/.venv.tensorflow/bin/python \
+	    scripts/run-tests release integration -- -m 'torch or tensorflow' $(PYTEST_ARGS)
+
+env-sklearn env-torch env-tensorflow: ## a Python to serve such models with: .venv.<framework>/
+	@scripts/setup $@
 
 dev: ## build with gcc -O2, warnings are errors: build-dev/
 	@scripts/setup test

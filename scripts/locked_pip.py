@@ -17,11 +17,31 @@ def fail(message):
     sys.exit(f"setup: error: {message}")
 
 
+def _run_pip(python, verb, *options):
+    command = [python, "-m", "pip", verb, "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--only-binary=:all:", *options]
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def run_build_pip(python, builds):
+    """Installs requirements/BUILDS by version: wheels only, no hashes, nothing that they ask for.
+
+    Each package is imported then: a build for other hardware shows only there.
+    """
+    done = _run_pip(python, "install", "--requirement", REQUIREMENTS / builds)
+    if done.returncode != 0:
+        fail(f"pip install of requirements/{builds} failed:\n{done.stdout}")
+    for package in re.findall(r"^([\w-]+)==", (REQUIREMENTS / builds).read_text(), re.M):
+        done = subprocess.run(
+            [python, "-I", "-c", f"import {package}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        if done.returncode != 0:
+            fail(f"{done.stdout.strip()}\n{package} cannot be loaded; requirements/{builds} says which build to take")
+
+
 def run_locked_pip(python, verb, lock, *options):
     """Runs `pip VERB` of the interpreter `python` on requirements/LOCK: wheels only, hashes required."""
-    command = [python, "-m", "pip", verb, "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command += ["--require-hashes", "--only-binary=:all:", *options, "--requirement", REQUIREMENTS / lock]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = _run_pip(python, verb, "--require-hashes", *options, "--requirement", REQUIREMENTS / lock)
     if done.returncode == 0:
         return
     wrong = WRONG_HASH.search(done.stdout)

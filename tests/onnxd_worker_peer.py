@@ -12,7 +12,6 @@ import signal
 import socket
 import struct
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -132,16 +131,18 @@ class Worker:
     def __init__(self, program=SOURCE, python=sys.executable, input_bytes=4096, output_bytes=0, environment=None):
         self.ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.areas = [_memory("input", input_bytes), _memory("output", output_bytes)]
-        self._log = tempfile.TemporaryFile()
+        self._log = os.memfd_create("log", os.MFD_CLOEXEC)
         self.run_number = 0
         self.code = None
-        self.ports = None
-        opened = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 20) for fd in (theirs.fileno(), *self.areas, self._log.fileno())]
+        self._last_log = None
+        # Up where none is overwritten before it was put in its place.
+        opened = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 20) for fd in (theirs.fileno(), *self.areas, self._log)]
         actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
         actions += [(os.POSIX_SPAWN_DUP2, opened[3], 1), (os.POSIX_SPAWN_DUP2, opened[3], 2)]
         actions += [(os.POSIX_SPAWN_DUP2, fd, 3 + i) for i, fd in enumerate(opened[:3])]
         if Path(program).is_file():
-            opened.append(fcntl.fcntl(os.open(program, os.O_RDONLY), fcntl.F_DUPFD_CLOEXEC, 20))
+            with open(program, "rb") as file:
+                opened.append(fcntl.fcntl(file.fileno(), fcntl.F_DUPFD_CLOEXEC, 20))
             actions.append((os.POSIX_SPAWN_DUP2, opened[4], 6))
             program = "/proc/self/fd/6"
         command = [str(python), "-I", "-B", "-X", "faulthandler", str(program)]
@@ -160,18 +161,21 @@ class Worker:
         self.kill()
 
     def log(self):
-        size = os.fstat(self._log.fileno()).st_size
-        return os.pread(self._log.fileno(), size, 0).decode()
+        if self._last_log is not None:
+            return self._last_log
+        size = os.fstat(self._log).st_size
+        return os.pread(self._log, size, 0).decode()
 
     def kill(self):
+        """Ends the process, if it is still there, and gives up all that belongs to it but its log."""
         if self.code is None:
             os.kill(self.pid, signal.SIGKILL)
             self.wait()
         self.ours.close()
-        for fd in self.areas:
-            with contextlib.suppress(OSError):
+        if self._last_log is None:
+            self._last_log = self.log()
+            for fd in (*self.areas, self._log):
                 os.close(fd)
-        self.areas = []
 
     def wait(self):
         if self.code is None:

@@ -15,7 +15,7 @@ import numpy as np
 from onnxd_worker import columns, frames, protocol, trial
 from onnxd_worker.model import LoadFailure, Manifest, Model, ModelError, import_packages
 from onnxd_worker.protocol import Port
-from onnxd_worker.tensors import dtype_number, numpy_dtype
+from onnxd_worker.tensors import OutputError, dtype_number, numpy_dtype
 
 METHODS = ("predict", "predict_proba", "decision_function", "transform")
 # Which output comes first where MODEL_OUTPUT does not say.
@@ -79,7 +79,10 @@ def _to_array(value):
         return value.toarray()
     if hasattr(value, "to_numpy"):
         return value.to_numpy()
-    return np.asarray(value)
+    try:
+        return np.asarray(value)
+    except ValueError as problem:  # lists of unequal lengths
+        raise OutputError(f"the model gave what is no array: {problem}") from problem
 
 
 def _labels(classes):
