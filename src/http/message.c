@@ -68,6 +68,48 @@ struct slice http_request_field(const struct http_request *request, struct slice
     return (struct slice){NULL, 0};
 }
 
+/* "0.5" in thousandths; what is no weight counts as none. */
+static unsigned parse_weight(struct slice text)
+{
+    struct slice fraction = text;
+    struct slice whole = slice_cut(&fraction, '.');
+    if (slice_eq(whole, SLICE("1"))) {
+        return 1000;
+    }
+    unsigned weight = 0;
+    unsigned place = 100;
+    for (size_t i = 0; i < fraction.len && place > 0; i++, place /= 10) {
+        char digit = fraction.ptr[i];
+        weight += digit >= '0' && digit <= '9' ? (unsigned)(digit - '0') * place : 0;
+    }
+    return weight;
+}
+
+static unsigned find_weight(struct slice parameters)
+{
+    while (parameters.ptr != NULL) {
+        struct slice value = slice_cut(&parameters, ';');
+        struct slice name = slice_trim(slice_cut(&value, '='));
+        if (slice_eq_nocase(name, SLICE("q"))) {
+            return parse_weight(slice_trim(value));
+        }
+    }
+    return 1000;
+}
+
+unsigned http_weight(struct slice field, struct slice name)
+{
+    unsigned most = 0;
+    while (field.ptr != NULL) {
+        struct slice parameters = slice_cut(&field, ',');
+        if (slice_eq_nocase(slice_trim(slice_cut(&parameters, ';')), name)) {
+            unsigned weight = find_weight(parameters);
+            most = weight > most ? weight : most;
+        }
+    }
+    return most;
+}
+
 const char *http_reason(int status)
 {
     if (status < 0 || (size_t)status >= sizeof(reasons) / sizeof(reasons[0])) {

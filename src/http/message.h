@@ -31,6 +31,13 @@ struct http_request {
 /* The first field with this name, or {NULL, 0}. */
 struct slice http_request_field(const struct http_request *request, struct slice name);
 
+/*
+ * What a field such as Accept or Accept-Encoding says of this name, in any case: its weight (RFC 9110
+ * section 12.4.2) in thousandths, the greatest where it stands there more than once; 0 where it does
+ * not, or is refused. Wildcards are not looked at, and parameters but q neither.
+ */
+unsigned http_weight(struct slice field, struct slice name);
+
 struct http_response {
     int status;
     const struct http_field *fields; /* beside Date, Content-Length and Connection */

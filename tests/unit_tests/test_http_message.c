@@ -58,11 +58,47 @@ static void names_statuses(void **state)
     }
 }
 
+static void weighs_names(void **state)
+{
+    (void)state;
+    const struct {
+        const char *field;
+        const char *name;
+        unsigned weight;
+    } cases[] = {
+        {"gzip", "gzip", 1000},
+        {"", "gzip", 0},
+        {"br, GZIP", "gzip", 1000},
+        {"gzip;q=0", "gzip", 0},
+        {"gzip;q=0.000", "gzip", 0},
+        {"gzip ; q=0.5", "gzip", 500},
+        {"gzip;Q=0.125", "gzip", 125},
+        {"gzip;q=1.000", "gzip", 1000},
+        {"gzip;q=", "gzip", 0},
+        {"gzip;q=much", "gzip", 0},
+        {"*", "gzip", 0},
+        {"x-gzip", "gzip", 0},
+        {"gzip2", "gzip", 0},
+        {"a/b;version=1.0.0;q=0.2,a/b;version=0.0.1;q=0.75,text/plain;q=0.5,*/*;q=0.1", "a/b", 750},
+        {"a/b;version=1.0.0;q=0.2,text/plain;q=0.5,*/*;q=0.1", "text/plain", 500},
+        {",;,=;q=,", "gzip", 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        unsigned weight =
+            http_weight(slice_from_str(cases[i].field), slice_from_str(cases[i].name));
+        if (weight != cases[i].weight) {
+            fail_msg("\"%s\" gives %s %u", cases[i].field, cases[i].name, weight);
+        }
+    }
+    assert_int_equal(http_weight((struct slice){NULL, 0}, SLICE("gzip")), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_the_first_field_without_case),
         cmocka_unit_test(names_statuses),
+        cmocka_unit_test(weighs_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
