@@ -35,6 +35,7 @@ extern const struct command command_check;
 extern const struct command command_predict;
 extern const struct command command_version;
 extern const struct command command_settings;
+extern const struct command command_metrics;
 
 /* NULL but in the test server, which serves *.fake models with it. Defined by main.c. */
 extern const struct backend *const command_test_backend;

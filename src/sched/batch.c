@@ -195,6 +195,7 @@ void batch_finish(struct job *jobs, const struct batch_report *report, uint64_t 
 {
     jobs->runs = report->runs;
     jobs->run_rows = report->rows;
+    jobs->run_jobs = report->jobs;
     for (struct job *job = jobs; job != NULL; job = job->next) {
         job->fate = JOB_RAN;
         job->started_ns = started_ns;

@@ -35,6 +35,7 @@ void job_count(const struct job *job, struct metrics_shard *metrics)
     if (job->runs > 0) {
         metrics_count(metrics, METRIC_RUNS, SERIES_NONE, job->runs);
         metrics_observe(metrics, METRIC_RUN_ROWS, SERIES_NONE, (uint64_t)job->run_rows);
+        metrics_observe(metrics, METRIC_RUN_JOBS, SERIES_NONE, job->run_jobs);
         metrics_observe(metrics, METRIC_COMPUTE_DURATION, SERIES_NONE,
                         job->finished_ns - job->started_ns);
     }

@@ -58,6 +58,7 @@ struct job {
     enum job_fate fate;
     unsigned runs;        /* of the model for the batch that this job was the first of, else 0 */
     int64_t run_rows;     /* rows of that batch */
+    unsigned run_jobs;    /* and its jobs */
     uint64_t input_bytes; /* the scheduler's */
     struct error
         error; /* why, where status is not ERR_OK; last, since it is large and not cleared */

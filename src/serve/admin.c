@@ -1,12 +1,12 @@
 #include "serve/admin.h"
 
 #include "base/log.h"
-#include "obs/process.h"
 #include "serve/assets.h"
 #include "http/gzip.h"
 #include "serve/io_thread.h"
 #include "serve/openapi.h"
 #include "serve/rest.h"
+#include "serve/scrape.h"
 
 #define TEXT_PLAIN SLICE("text/plain; charset=utf-8")
 
@@ -19,28 +19,6 @@ static void answer_failed(struct exchange *exchange, const struct error *error)
 {
     log_error("%.*s: %s", SLICE_FMT(exchange->request.path), error->text);
     rest_respond_error(exchange, 500, SLICE("internal_server_error"));
-}
-
-static void answer_metrics(struct exchange *exchange)
-{
-    struct server_shared *shared = exchange->io->shared;
-    struct bytes *reply = &exchange->io->reply;
-    process_measure(shared->metrics);
-    metrics_set(shared->metrics, METRIC_UP, server_is_ready(shared));
-    metrics_set(shared->metrics, METRIC_IN_FLIGHT, atomic_load(&shared->admission.in_use));
-    metrics_set(shared->metrics, METRIC_CONNECTIONS, atomic_load(&shared->connections));
-    if (exchange->io->deployment != NULL) {
-        placement_measure(&exchange->io->deployment->placement, shared->metrics);
-    }
-    bytes_reset(reply, reply->capacity);
-    if (metrics_write(shared->metrics, reply) != ERR_OK) {
-        struct error error;
-        error_set(&error, ERR_NO_MEMORY, "no memory for the metrics");
-        answer_failed(exchange, &error);
-        return;
-    }
-    rest_respond(exchange, 200, SLICE("text/plain; version=0.0.4; charset=utf-8"),
-                 bytes_slice(reply));
 }
 
 static void answer_openapi(struct exchange *exchange)
@@ -71,28 +49,10 @@ static void answer_openapi(struct exchange *exchange)
     rest_respond(exchange, 200, SLICE("application/yaml"), bytes_slice(reply));
 }
 
-/* A weight of zero: "q=0", with at most three zeros behind a point (RFC 9110 section 12.4.2). */
-static bool is_refusal(struct slice weight)
-{
-    if (!slice_eq_nocase(slice_head(weight, 2), SLICE("q="))) {
-        return false;
-    }
-    struct slice value = slice_tail(weight, 2);
-    return value.len > 0 && slice_starts_with(SLICE("0.000"), value);
-}
-
-/* Whether gzip stands in Accept-Encoding and is not refused there (RFC 9110 section 12.5.3). */
 static bool accepts_gzip(const struct exchange *exchange)
 {
-    struct slice rest = http_request_field(&exchange->request, SLICE("Accept-Encoding"));
-    while (rest.ptr != NULL) {
-        struct slice parameters = slice_cut(&rest, ',');
-        struct slice coding = slice_trim(slice_cut(&parameters, ';'));
-        if (slice_eq_nocase(coding, SLICE("gzip"))) {
-            return !is_refusal(slice_trim(parameters));
-        }
-    }
-    return false;
+    struct slice field = http_request_field(&exchange->request, SLICE("Accept-Encoding"));
+    return http_weight(field, SLICE("gzip")) > 0;
 }
 
 static int inflate_asset(const struct asset *asset, struct bytes *out, struct error *error)
@@ -147,7 +107,7 @@ void admin_answer(struct exchange *exchange)
         answer_probe(exchange, server_is_ready(exchange->io->shared));
         return;
     case HANDLER_METRICS:
-        answer_metrics(exchange);
+        scrape_answer(exchange);
         return;
     case HANDLER_OPENAPI:
         answer_openapi(exchange);

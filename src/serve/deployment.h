@@ -41,8 +41,9 @@ struct deployment {
     struct batch_target target;
     enum probe_result trial; /* what its trial run has shown about its rows */
     struct placement placement;
-    struct slice name; /* of the manifest, else of the file */
-    uint64_t load_ns;  /* how long opening took */
+    struct slice name;      /* of the manifest, else of the file */
+    uint64_t load_ns;       /* how long opening took */
+    unsigned metrics_model; /* of metrics_use_model; the loader sets it */
 };
 
 /* Where lines for people go while loading: contradictions, remarks. */

@@ -23,7 +23,11 @@ static void count(const struct grpc_call *call, enum grpc_status status)
     const struct io_thread *io = call->exchange->io;
     enum metric_rpc rpc = call->method == NULL ? RPC_OTHER : call->method->rpc;
     metrics_count(io->metrics, METRIC_GRPC_REQUESTS, series_rpc(rpc, status), 1);
-    metrics_observe(io->metrics, METRIC_GRPC_DURATION, rpc, exchange_took_ns(call->exchange));
+    uint64_t took_ns = exchange_took_ns(call->exchange);
+    metrics_observe(io->metrics, METRIC_GRPC_DURATION, rpc, took_ns);
+    if (rpc == RPC_PREDICT) {
+        metrics_observe(io->metrics, METRIC_INFERENCE_DURATION, INTERFACE_GRPC, took_ns);
+    }
 }
 
 void grpc_finish(struct grpc_call *call, enum grpc_status status, struct slice text)

@@ -35,6 +35,7 @@ static void on_deploy_mail(struct loop_mail *mail)
     while (!inline_queue_is_empty(&io->queue)) {
         inline_queue_run(&io->queue, loop_now_ns(io->loop)); /* the old model's last jobs */
     }
+    metrics_shard_use_model(io->metrics, next->metrics_model);
     inline_queue_set_target(&io->queue, &next->target);
     struct deployment *old = io->deployment;
     io->deployment = next;

@@ -43,6 +43,7 @@ static void put_in_service(struct loader *loader, struct deployment *deployment)
     struct server_shared *shared = loader->shared;
     deployment->on_unused = collect;
     deployment->on_unused_user = loader;
+    deployment->metrics_model = metrics_use_model(shared->metrics, deployment->name);
     metrics_set(shared->metrics, METRIC_MODEL_LOAD, deployment->load_ns);
     for (unsigned i = 0; i < shared->thread_count; i++) {
         io_thread_deploy(&shared->threads[i], deployment_ref(deployment));
@@ -68,7 +69,8 @@ static void load(struct loader *loader)
         }
     }
     if (reload) {
-        metrics_count_reload(loader->shared->metrics, status == ERR_OK ? RELOAD_OK : RELOAD_FAILED);
+        metrics_add(loader->shared->metrics, METRIC_RELOADS,
+                    status == ERR_OK ? RELOAD_OK : RELOAD_FAILED, 1);
     }
     if (status == ERR_OK) {
         put_in_service(loader, deployment);

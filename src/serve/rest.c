@@ -27,6 +27,9 @@ static void count_answer(const struct exchange *exchange)
     metrics_observe(metrics, METRIC_HTTP_DURATION_HIGHR, SERIES_NONE, took_ns);
     metrics_observe(metrics, METRIC_HTTP_REQUEST_SIZE, handler, exchange->request_bytes);
     metrics_observe(metrics, METRIC_HTTP_RESPONSE_SIZE, handler, body_bytes);
+    if (handler == HANDLER_INVOCATIONS) {
+        metrics_observe(metrics, METRIC_INFERENCE_DURATION, INTERFACE_REST, took_ns);
+    }
 }
 
 void rest_respond(struct exchange *exchange, int status, struct slice content_type,

@@ -73,14 +73,32 @@ void session_fail(struct session *session, const char *what)
 
 /* ---- the choice ---- */
 
+/* What the metrics say it speaks. */
+static enum metric_wire wire_of(const struct session *session)
+{
+    if (session->protocol == NULL) {
+        return WIRE_UNDECIDED;
+    }
+    return session->protocol == &session_h2 ? WIRE_HTTP2 : WIRE_HTTP1;
+}
+
+static void set_protocol(struct session *session, const struct session_protocol *protocol)
+{
+    struct metrics_shard *metrics = session->io->metrics;
+    metrics_lower(metrics, METRIC_CONNECTIONS, wire_of(session));
+    session->protocol = protocol;
+    metrics_raise(metrics, METRIC_CONNECTIONS, wire_of(session));
+}
+
 static bool choose(struct session *session, const struct session_protocol *protocol)
 {
-    session->protocol = protocol;
+    set_protocol(session, protocol);
     if (protocol->begin(session) != ERR_OK) {
-        session->protocol = NULL;
+        set_protocol(session, NULL);
         session_fail(session, "for a connection's protocol");
         return false;
     }
+    metrics_count(session->io->metrics, METRIC_CONNECTIONS_OPENED, wire_of(session), 1);
     return true;
 }
 
@@ -193,7 +211,10 @@ static void on_end(struct conn *conn, enum conn_end end)
     session->ended = true;
     if (session->protocol != NULL) {
         session->protocol->done(session);
+    } else {
+        metrics_count(io->metrics, METRIC_CONNECTIONS_OPENED, WIRE_UNDECIDED, 1);
     }
+    metrics_lower(io->metrics, METRIC_CONNECTIONS, wire_of(session));
     unlink_session(session);
     session->magic = 0;
     mem_free(session);
@@ -251,6 +272,7 @@ void session_accept(struct io_thread *io, int fd, enum session_port port)
     }
     io->sessions = session;
     atomic_fetch_add(&io->open, 1);
+    metrics_raise(io->metrics, METRIC_CONNECTIONS, WIRE_UNDECIDED);
     expect_first_byte(session);
 }
 

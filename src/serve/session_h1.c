@@ -61,6 +61,15 @@ static int put_answer(struct session *session, struct exchange *exchange, bool c
     return status;
 }
 
+static void end_request(struct session *session)
+{
+    struct exchange *exchange = session->h1.exchange;
+    session->h1.exchange = NULL;
+    session->h1.reads_request = false;
+    metrics_lower(session->io->metrics, METRIC_IN_PROGRESS, PROTOCOL_HTTP1);
+    exchange_abandon(exchange);
+}
+
 /* The answer goes into the connection's queue, the exchange is over. */
 static void send_answer(struct exchange *exchange)
 {
@@ -72,9 +81,7 @@ static void send_answer(struct exchange *exchange)
                  !h1_keeps_alive(state->h1) ||
                  session->io->shared->settings.keepalive_timeout_ns == 0;
     int status = put_answer(session, exchange, close);
-    state->exchange = NULL;
-    state->reads_request = false;
-    exchange_abandon(exchange);
+    end_request(session);
     if (status != ERR_OK) {
         session_fail(session, "to send an answer");
         return;
@@ -144,6 +151,7 @@ static bool begin_request(struct session *session)
     state->exchange->owner = session;
     state->exchange->outlet = &outlet;
     state->reads_request = true;
+    metrics_raise(session->io->metrics, METRIC_IN_PROGRESS, PROTOCOL_HTTP1);
     h1_next(state->h1, &state->exchange->arena);
     expect_head(session);
     return true;
@@ -257,7 +265,7 @@ static int begin(struct session *session)
 static void done(struct session *session)
 {
     if (session->h1.exchange != NULL) {
-        exchange_abandon(session->h1.exchange);
+        end_request(session);
     }
     h1_free(session->h1.h1);
 }

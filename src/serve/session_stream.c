@@ -57,6 +57,12 @@ static struct stream *stream_of(void *pointer)
     return stream;
 }
 
+/* What the metrics count the request under. */
+static enum metric_protocol protocol_of(const struct exchange *exchange)
+{
+    return exchange->style == &grpc_style ? PROTOCOL_GRPC : PROTOCOL_HTTP2;
+}
+
 static uint64_t now_of(const struct stream *stream)
 {
     return loop_now_ns(stream->session->io->loop);
@@ -348,6 +354,7 @@ static int on_begin(void *user, int32_t stream_id, void **ret_stream, struct are
     exchange->owner = stream;
     exchange->outlet = &outlet;
     link_stream(stream);
+    metrics_raise(session->io->metrics, METRIC_IN_PROGRESS, protocol_of(exchange));
     expect_in(stream, session->io->shared->settings.header_timeout_ns);
     *ret_stream = stream;
     *ret_arena = &exchange->arena;
@@ -376,7 +383,9 @@ static int on_head(void *user, void *pointer, const struct http_request *request
     struct exchange *exchange = stream->exchange;
     exchange->request = *request;
     if (is_grpc(session, request)) {
+        metrics_lower(session->io->metrics, METRIC_IN_PROGRESS, protocol_of(exchange));
         exchange->style = &grpc_style;
+        metrics_raise(session->io->metrics, METRIC_IN_PROGRESS, protocol_of(exchange));
     }
     stream->phase = PHASE_BODY;
     expect_in(stream, session->io->shared->settings.request_timeout_ns);
@@ -437,6 +446,7 @@ static void on_closed(void *user, void *pointer, bool reset)
     count_body(stream, 0);
     count_answer(stream, 0);
     unlink_stream(stream);
+    metrics_lower(session->io->metrics, METRIC_IN_PROGRESS, protocol_of(exchange));
     stream->magic = 0;
     exchange_abandon(exchange);
     if (session->h2.streams == NULL) {

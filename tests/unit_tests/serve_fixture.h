@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/sys.h"
+#include "obs/metrics_text.h"
 #include "serve/io_thread.h"
 #include "serve/session.h"
 
@@ -83,6 +84,7 @@ static inline void fixture_deploy(struct fixture *fixture)
 {
     struct deployment *deployment = NULL;
     CHECK(fixture_load(fixture, &deployment, NULL) == ERR_OK);
+    deployment->metrics_model = metrics_use_model(fixture->shared.metrics, deployment->name);
     for (unsigned i = 1; i < fixture->shared.thread_count; i++) {
         io_thread_deploy(&fixture->shared.threads[i], deployment_ref(deployment));
     }
@@ -120,6 +122,17 @@ static inline void fixture_init(struct fixture *fixture, const char *script,
     }
 }
 
+/* Whatever has happened to them: nothing is open any more. */
+static inline void fixture_check_gauges(const struct metrics *metrics)
+{
+    for (unsigned i = 0; i < PROTOCOL_COUNT; i++) {
+        CHECK(metrics_read(metrics, METRIC_IN_PROGRESS, i) == 0);
+    }
+    for (unsigned i = 0; i < WIRE_COUNT; i++) {
+        CHECK(metrics_read(metrics, METRIC_CONNECTIONS, i) == 0);
+    }
+}
+
 static inline void fixture_done(struct fixture *fixture)
 {
     sys_fail_nth(0, 0);
@@ -131,6 +144,7 @@ static inline void fixture_done(struct fixture *fixture)
     CHECK(atomic_load(&fixture->shared.calls) == 0);
     CHECK(atomic_load(&fixture->shared.admission.in_use) == 0);
     CHECK(atomic_load(&fixture->shared.admission.waiting) == 0);
+    fixture_check_gauges(fixture->shared.metrics);
     buffer_recycler_done();
     sys_close(fixture->shared.listen_fd);
     metrics_free(fixture->shared.metrics);

@@ -1,6 +1,7 @@
 /* The inline queue: order, sharing, and jobs that are dropped before they run. */
 #include <string.h>
 
+#include "obs/metrics_text.h"
 #include "sched/inline.h"
 #include "unit_tests/testing.h"
 
@@ -101,6 +102,7 @@ static int set_up(void **state)
     assert_non_null(fixture.metrics);
     struct metrics_shard *shard = metrics_add_shard(fixture.metrics);
     assert_non_null(shard);
+    assert_int_equal(metrics_use_model(fixture.metrics, SLICE("m")), 0);
     queue_wishes = 0;
     inline_queue_init(&fixture.queue, shard, fake_clock, on_job);
     inline_queue_set_target(&fixture.queue, &target);
@@ -121,7 +123,7 @@ static void assert_metric(const struct fixture *fixture, const char *line)
 {
     struct bytes text;
     bytes_init(&text, 1 << 20);
-    assert_int_equal(metrics_write(fixture->metrics, &text), ERR_OK);
+    assert_int_equal(metrics_write(fixture->metrics, &(struct metrics_view){0}, &text), ERR_OK);
     assert_int_equal(bytes_put_byte(&text, '\0'), ERR_OK);
     if (strstr(text.ptr, line) == NULL) {
         fail_msg("%s is not in the metrics:\n%s", line, text.ptr);
@@ -147,9 +149,11 @@ static void a_turn_is_one_run(void **state)
         assert_int_equal(requests[i].job.finished_ns - requests[i].job.started_ns, 1000);
         end_request(&requests[i]);
     }
-    assert_metric(fixture, "\nonnxd_jobs_total 5\n");
-    assert_metric(fixture, "\nonnxd_runs_total 1\n");
-    assert_metric(fixture, "\nonnxd_run_rows_bucket{le=\"8.0\"} 1\n");
+    assert_metric(fixture, "\nonnxd_jobs_total{model=\"m\"} 5\n");
+    assert_metric(fixture, "\nonnxd_runs_total{model=\"m\"} 1\n");
+    assert_metric(fixture, "\nonnxd_run_rows_bucket{model=\"m\",le=\"8.0\"} 1\n");
+    assert_metric(fixture, "\nonnxd_run_jobs_bucket{model=\"m\",le=\"4.0\"} 0\n");
+    assert_metric(fixture, "\nonnxd_run_jobs_bucket{model=\"m\",le=\"8.0\"} 1\n");
 }
 
 static void dead_jobs_never_run(void **state)
@@ -165,9 +169,9 @@ static void dead_jobs_never_run(void **state)
     assert_int_equal(requests[1].job.status, ERR_TIMEOUT);
     assert_int_equal(requests[2].job.status, ERR_OK);
     assert_int_equal(backend_runs, 1);
-    assert_metric(fixture, "\nonnxd_jobs_total 1\n");
-    assert_metric(fixture, "\nonnxd_jobs_dropped_total{reason=\"expired\"} 1\n");
-    assert_metric(fixture, "\nonnxd_jobs_dropped_total{reason=\"cancelled\"} 1\n");
+    assert_metric(fixture, "\nonnxd_jobs_total{model=\"m\"} 1\n");
+    assert_metric(fixture, "\nonnxd_jobs_dropped_total{model=\"m\",reason=\"expired\"} 1\n");
+    assert_metric(fixture, "\nonnxd_jobs_dropped_total{model=\"m\",reason=\"cancelled\"} 1\n");
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(requests[i].done, 1);
         end_request(&requests[i]);

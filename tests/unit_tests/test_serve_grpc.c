@@ -382,7 +382,8 @@ static void a_cancelled_call_is_dropped_and_counted(void **state)
     io_thread_leave_slot(fixture.io);
     struct bytes text;
     bytes_init(&text, 1 << 20);
-    assert_int_equal(metrics_write(fixture.shared.metrics, &text), ERR_OK);
+    assert_int_equal(metrics_write(fixture.shared.metrics, &(struct metrics_view){0}, &text),
+                     ERR_OK);
     assert_has(&text, "\nonnxd_grpc_requests_total{method=\"Predict\",code=\"CANCELLED\"} 1\n");
     bytes_done(&text);
     finish();

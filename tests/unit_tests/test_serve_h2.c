@@ -174,9 +174,10 @@ static void streams_of_a_turn_share_a_run_and_a_send(void **state)
     assert_true(metrics->ended);
     struct bytes text;
     bytes_init(&text, 1 << 20);
-    assert_int_equal(metrics_write(fixture.shared.metrics, &text), ERR_OK);
-    assert_has(&text, "\nonnxd_jobs_total 100\n");
-    assert_has(&text, "\nonnxd_runs_total 1\n");
+    assert_int_equal(metrics_write(fixture.shared.metrics, &(struct metrics_view){0}, &text),
+                     ERR_OK);
+    assert_has(&text, "\nonnxd_jobs_total{model=\"model.fake\"} 100\n");
+    assert_has(&text, "\nonnxd_runs_total{model=\"model.fake\"} 1\n");
     bytes_done(&text);
     finish();
 }
