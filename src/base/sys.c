@@ -145,6 +145,17 @@ int sys_local_address(int fd, struct sockaddr_storage *ret_address)
     return 0;
 }
 
+int sys_peer_address(int fd, struct sockaddr_storage *ret_address)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof(address);
+    if (fails(SYS_PEER_ADDRESS) || getpeername(fd, (struct sockaddr *)&address, &size) != 0) {
+        return -1;
+    }
+    *ret_address = address;
+    return 0;
+}
+
 void sys_eventfd_signal(int fd)
 {
     int kept = errno;

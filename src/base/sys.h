@@ -36,6 +36,7 @@ MUST_CHECK int sys_set_option(int fd, int level, int name, int value);
 MUST_CHECK int sys_bind(int fd, const struct sockaddr *address, socklen_t size);
 MUST_CHECK int sys_listen(int fd, int backlog);
 MUST_CHECK int sys_local_address(int fd, struct sockaddr_storage *ret_address);
+MUST_CHECK int sys_peer_address(int fd, struct sockaddr_storage *ret_address);
 
 /* Adds 1 to an eventfd. Cannot fail short of 2^64 signals. Async-signal-safe; errno is kept. */
 void sys_eventfd_signal(int fd);
@@ -68,6 +69,7 @@ enum sys_call {
     SYS_BIND,
     SYS_LISTEN,
     SYS_LOCAL_ADDRESS,
+    SYS_PEER_ADDRESS,
     SYS_EPOLL_SET,
     SYS_EPOLL_WAIT,
     SYS_CALLS /* how many there are */

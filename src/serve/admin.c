@@ -1,6 +1,5 @@
 #include "serve/admin.h"
 
-#include "base/log.h"
 #include "serve/assets.h"
 #include "http/gzip.h"
 #include "serve/io_thread.h"
@@ -17,7 +16,8 @@ static void answer_probe(struct exchange *exchange, bool good)
 
 static void answer_failed(struct exchange *exchange, const struct error *error)
 {
-    log_error("%.*s: %s", SLICE_FMT(exchange->request.path), error->text);
+    struct slice shown = slice_head(exchange->request.path, 200);
+    exchange_log_error(exchange, "%.*s: %s", SLICE_FMT(shown), error->text);
     rest_respond_error(exchange, 500, SLICE("internal_server_error"));
 }
 

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "serve/access_log.h"
 #include "serve/io_thread.h"
 #include "serve/rest.h"
 
@@ -103,6 +104,9 @@ void exchange_destroy(struct exchange *exchange)
 void exchange_abandon(struct exchange *exchange)
 {
     CHECK_MAGIC(exchange, EXCHANGE_MAGIC);
+    if (exchange->io->shared->settings.access_log) {
+        access_log_write(exchange);
+    }
     exchange->owner = NULL;
     if (exchange->has_slot) {
         infer_cancel(&exchange->inference); /* its `finished` frees the exchange */
@@ -147,10 +151,15 @@ uint64_t exchange_took_ns(const struct exchange *exchange)
     return (encoded_ns != 0 ? encoded_ns : exchange->io->shared->clock_ns()) - exchange->started_ns;
 }
 
-int exchange_log_failure(const struct exchange *exchange, int status)
+struct log_context exchange_log_context(struct exchange *exchange)
+{
+    return (struct log_context){.request_id = exchange_request_id(exchange)};
+}
+
+int exchange_log_failure(struct exchange *exchange, int status)
 {
     if (status == ERR_NO_MEMORY) {
-        log_error("a request failed: %s", exchange->error.text);
+        exchange_log_error(exchange, "a request failed: %s", exchange->error.text);
     }
     return status;
 }
@@ -164,7 +173,7 @@ void exchange_add_field(struct exchange *exchange, struct slice name, struct sli
 }
 
 /* The client's own id where it is short and plain, else a new one (RFC 9110 has no such field). */
-static struct slice request_id(struct exchange *exchange)
+static struct slice choose_request_id(struct exchange *exchange)
 {
     struct slice given = http_request_field(&exchange->request, SLICE("X-Request-Id"));
     bool plain = given.len > 0 && given.len <= EXCHANGE_REQUEST_ID_MAX;
@@ -174,20 +183,21 @@ static struct slice request_id(struct exchange *exchange)
     if (plain) {
         return given;
     }
-    char *text = arena_alloc(&exchange->arena, 32);
-    if (text == NULL) {
-        return SLICE("");
+    io_thread_make_request_id(exchange->io, exchange->made_request_id);
+    return slice_make(exchange->made_request_id, sizeof(exchange->made_request_id));
+}
+
+struct slice exchange_request_id(struct exchange *exchange)
+{
+    if (exchange->request_id.len == 0) {
+        exchange->request_id = choose_request_id(exchange);
     }
-    io_thread_make_request_id(exchange->io, text);
-    return slice_make(text, 32);
+    return exchange->request_id;
 }
 
 void exchange_add_request_id(struct exchange *exchange)
 {
-    struct slice id = request_id(exchange);
-    if (id.len > 0) {
-        exchange_add_field(exchange, SLICE("X-Request-Id"), id);
-    }
+    exchange_add_field(exchange, SLICE("X-Request-Id"), exchange_request_id(exchange));
 }
 
 int exchange_keep_body(struct exchange *exchange)
@@ -254,12 +264,22 @@ static void judge_reply(struct exchange *exchange)
     }
 }
 
+/* What the cause of a server's failure is goes to the log; the client learns only that it failed. */
+static void log_inference(struct exchange *exchange)
+{
+    const struct inference *inference = &exchange->inference;
+    if (error_http_status(inference->status) >= 500 && inference->status != ERR_TIMEOUT) {
+        exchange_log_error(exchange, "inference failed: %s", inference->error.text);
+    }
+}
+
 static void inference_finished(struct inference *inference)
 {
     struct exchange *exchange =
         (struct exchange *)(void *)((char *)inference - offsetof(struct exchange, inference));
     exchange->has_slot = false;
     io_thread_leave_slot(exchange->io);
+    log_inference(exchange);
     if (!end_work(exchange)) {
         return;
     }

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "http/gzip.h"
 #include "http/h2.h"
 #include "http/message.h"
@@ -25,10 +26,12 @@ struct io_thread;
 
 #define EXCHANGE_FIELDS_MAX 8
 #define EXCHANGE_REQUEST_ID_MAX 128
-#define EXCHANGE_ANSWERED (-1) /* no code of an error: what comes is for nobody */
+#define EXCHANGE_REQUEST_ID_MADE 32 /* bytes of one that was made here */
+#define EXCHANGE_ANSWERED (-1)      /* no code of an error: what comes is for nobody */
 
 /* The way out of an exchange: what its session does for it. */
 struct exchange_outlet {
+    enum metric_protocol protocol; /* of HTTP; a call of gRPC is known by its style */
     /*
      * Sends the answer, at once or as the client takes it, and then lets go of the exchange with
      * exchange_abandon: perhaps before this returns.
@@ -73,6 +76,10 @@ struct exchange {
     uint64_t started_ns;    /* of the turn in which the request began */
     uint64_t deadline_ns;   /* when it must have run; 0: never */
     uint64_t request_bytes; /* of the body as it came */
+    struct slice client;    /* address and port, the session's; empty without an access log */
+
+    struct slice request_id; /* see exchange_request_id */
+    char made_request_id[EXCHANGE_REQUEST_ID_MADE];
 
     /* Of serve/rest. */
     bool is_gzip; /* the body's Content-Encoding */
@@ -148,12 +155,22 @@ MUST_CHECK int exchange_keep_body(struct exchange *exchange);
 /* ---- for styles ---- */
 
 void exchange_add_field(struct exchange *exchange, struct slice name, struct slice value);
-/* X-Request-Id, as it came where it is short and plain, else made anew. */
+/* What X-Request-Id said where that is short and plain, else made anew; for logs and the answer. */
+struct slice exchange_request_id(struct exchange *exchange);
+/* Adds X-Request-Id to the answer. */
 void exchange_add_request_id(struct exchange *exchange);
 /* How long the request has taken when it is answered: up to the last byte of an inference's answer. */
 uint64_t exchange_took_ns(const struct exchange *exchange);
 /* Logs the text of a failure of ours, which the client will not be told. Returns `status`. */
-int exchange_log_failure(const struct exchange *exchange, int status);
+int exchange_log_failure(struct exchange *exchange, int status);
+/* What a log line says of the request it belongs to. Valid as long as the exchange's request. */
+struct log_context exchange_log_context(struct exchange *exchange);
+/* A line of the request. */
+#define exchange_log_error(exchange, ...)                                                          \
+    do {                                                                                           \
+        struct log_context log_context_ = exchange_log_context(exchange);                          \
+        log_at(LOG_ERROR, &log_context_, __VA_ARGS__);                                             \
+    } while (0)
 /* ERR_UNAVAILABLE where there is no model. */
 MUST_CHECK int exchange_check_ready(struct exchange *exchange);
 /* Infers: takes a slot, now or later, and calls the style's on_reply or refuse at the end. */

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "base/log.h"
 #include "codec/codec.h"
 #include "http/gzip.h"
 #include "serve/grpc_call.h"
@@ -143,7 +142,7 @@ static void send_message(struct exchange *exchange)
 
 static void fail(struct exchange *exchange)
 {
-    log_error("a gRPC call failed: %s", exchange->error.text);
+    exchange_log_error(exchange, "a gRPC call failed: %s", exchange->error.text);
     exchange->before_body = exchange->response_body = exchange->after_body = SLICE("");
     grpc_reply_error(exchange);
 }

@@ -3,7 +3,6 @@
 #include <stddef.h>
 
 #include "base/check.h"
-#include "base/log.h"
 #include "http/gzip.h"
 
 /* A scratch buffer larger than this is given back before the next answer. */
@@ -26,18 +25,9 @@ static struct inference *of_mail(struct loop_mail *mail)
 
 /* ---- the end ---- */
 
-/* What the cause of a server's failure is goes to the log; the client learns only that it failed. */
-static void log_failure(const struct inference *inference)
-{
-    if (error_http_status(inference->status) >= 500 && inference->status != ERR_TIMEOUT) {
-        log_error("inference failed: %s", inference->error.text);
-    }
-}
-
 static void finish(struct inference *inference)
 {
     struct deployment *deployment = inference->deployment;
-    log_failure(inference);
     inference->finished(inference);
     deployment_unref(deployment);
 }

@@ -35,7 +35,7 @@ static void collect(struct deployment *deployment, void *user)
 static void report_line(void *user, const char *line)
 {
     (void)user;
-    log_warning("model: %s", line);
+    log_write(LOG_WARNING, NULL, NULL, "model: %s", line); /* all of them: it says them once */
 }
 
 static void put_in_service(struct loader *loader, struct deployment *deployment)

@@ -6,7 +6,6 @@
 #include "serve/rest.h"
 
 #include "base/check.h"
-#include "base/log.h"
 #include "codec/json_text.h"
 #include "serve/admin.h"
 #include "serve/io_thread.h"
@@ -102,7 +101,7 @@ static void refuse(struct exchange *exchange)
 void rest_refuse_status(struct exchange *exchange, int status, struct slice text)
 {
     if (status == 500) {
-        log_error("a request failed: %.*s", SLICE_FMT(text));
+        exchange_log_error(exchange, "a request failed: %.*s", SLICE_FMT(text));
         text = SLICE("internal_server_error");
     }
     rest_respond_error(exchange, status, text);

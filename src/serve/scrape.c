@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 
+#include "base/log.h"
 #include "http/gzip.h"
 #include "http/message.h"
 #include "obs/metrics_text.h"
@@ -62,6 +63,8 @@ static void measure(const struct server_shared *shared, const struct deployment 
     metrics_set(metrics, METRIC_SLOTS, shared->admission.slots);
     metrics_set(metrics, METRIC_IN_FLIGHT, atomic_load(&shared->admission.in_use));
     metrics_set(metrics, METRIC_SLOTS_WAITING, atomic_load(&shared->admission.waiting));
+    metrics_set_series(metrics, METRIC_LOG_LINES_DROPPED, LOG_DROP_FULL, log_lines_refused());
+    metrics_set_series(metrics, METRIC_LOG_LINES_DROPPED, LOG_DROP_LIMITED, log_lines_limited());
     if (deployment != NULL) {
         placement_measure(&deployment->placement, metrics);
         measure_workers(deployment, metrics);

@@ -248,6 +248,9 @@ static struct session *make_session(struct io_thread *io, int fd, enum session_p
     session->magic = SESSION_MAGIC;
     session->io = io;
     session->port = port;
+    if (io->shared->settings.access_log) {
+        session->client = access_log_client(fd, session->client_text);
+    }
     if (conn_new(io->loop, fd, &conn_events, session, &session->conn, &error) != ERR_OK) {
         mem_free(session);
         return NULL;

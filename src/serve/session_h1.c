@@ -4,7 +4,6 @@
  * in the connection's queue and TCP pushes back when that is full.
  */
 #include "base/check.h"
-#include "base/log.h"
 #include "serve/rest.h"
 #include "serve/session_state.h"
 
@@ -105,7 +104,8 @@ static bool takes_answer(const struct exchange *exchange, size_t bytes)
     return true;
 }
 
-static const struct exchange_outlet outlet = {.send = send_answer, .takes = takes_answer};
+static const struct exchange_outlet outlet = {
+    .protocol = PROTOCOL_HTTP1, .send = send_answer, .takes = takes_answer};
 
 /* ---- requests ---- */
 
@@ -120,7 +120,7 @@ static int on_head(void *user, const struct http_request *request)
         status = h1_put_continue(conn_output(session->conn));
         conn_wants_write(session->conn);
         if (status != ERR_OK) {
-            log_error("no memory for an interim answer");
+            exchange_log_error(exchange, "no memory for an interim answer");
             error_set(&exchange->error, ERR_NO_MEMORY, "no memory for an interim answer");
         }
     }
@@ -150,6 +150,7 @@ static bool begin_request(struct session *session)
     }
     state->exchange->owner = session;
     state->exchange->outlet = &outlet;
+    state->exchange->client = session->client;
     state->reads_request = true;
     metrics_raise(session->io->metrics, METRIC_IN_PROGRESS, PROTOCOL_HTTP1);
     h1_next(state->h1, &state->exchange->arena);

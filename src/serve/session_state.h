@@ -15,6 +15,7 @@
 #include "http/h2.h"
 #include "net/conn.h"
 #include "net/loop.h"
+#include "serve/access_log.h"
 #include "serve/exchange.h"
 #include "serve/io_thread.h"
 #include "serve/session.h"
@@ -69,6 +70,8 @@ struct session {
     bool ended; /* nothing more is read: the last answer was sent or decided */
     bool eof;   /* the client will send no more */
     struct session *previous, *next;
+    struct slice client; /* for the access log, else empty */
+    char client_text[ACCESS_LOG_CLIENT_MAX];
     union {
         struct session_h1_state h1;
         struct session_h2_state h2;

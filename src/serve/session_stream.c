@@ -253,7 +253,7 @@ static void send_answer(struct exchange *exchange)
         return;
     }
     if (respond(stream) != ERR_OK) {
-        log_error("no memory to send an answer");
+        exchange_log_error(exchange, "no memory to send an answer");
         h2_reset(session->h2.h2, stream->id, H2_INTERNAL_ERROR);
     }
     count_body(stream, 0);
@@ -276,8 +276,10 @@ static void resume_answer(struct exchange *exchange)
     }
 }
 
-static const struct exchange_outlet outlet = {
-    .send = send_answer, .takes = takes_answer, .resume = resume_answer};
+static const struct exchange_outlet outlet = {.protocol = PROTOCOL_HTTP2,
+                                              .send = send_answer,
+                                              .takes = takes_answer,
+                                              .resume = resume_answer};
 
 /* ---- the connection ---- */
 
@@ -353,6 +355,7 @@ static int on_begin(void *user, int32_t stream_id, void **ret_stream, struct are
     stream->exchange = exchange;
     exchange->owner = stream;
     exchange->outlet = &outlet;
+    exchange->client = session->client;
     link_stream(stream);
     metrics_raise(session->io->metrics, METRIC_IN_PROGRESS, protocol_of(exchange));
     expect_in(stream, session->io->shared->settings.header_timeout_ns);
