@@ -5,7 +5,7 @@
 #ifndef BACKEND_WORKER_PROCESS_H
 #define BACKEND_WORKER_PROCESS_H
 
-#include <stdbool.h>
+#include <poll.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -28,37 +28,52 @@ struct worker_command {
 };
 
 /*
- * The environment a worker gets of ours: only names that are needed (docs/threat-model.md) and those of
- * `more` ("A,B"), then OMP_NUM_THREADS and its like from `threads` where we have none. In the arena; NULL without memory.
- */
-char *const *worker_environment(char *const *ours, struct slice more, unsigned threads,
-                                struct arena *arena);
-
-/*
  * Starts a process. The calling thread must outlive it: its end is the process's (PR_SET_PDEATHSIG).
- * ERR_CONFIG when the program cannot be executed, ERR_INTERNAL; nothing is left behind then.
+ * ERR_CONFIG when the program cannot be executed, ERR_NO_MEMORY, ERR_INTERNAL; nothing is left behind
+ * then.
  */
 MUST_CHECK int worker_process_start(const struct worker_command *command,
                                     struct worker_process *ret_process, struct error *error);
+/* Kills it and its process group; it stays to be waited for. Any thread, before its end. */
+void worker_process_kill(const struct worker_process *process);
 /*
- * Kills it and its process group, waits for its end and closes everything. *ret_status, which may be NULL, is
- * what waitpid(2) says. Of a zeroed process: nothing.
+ * Waits for its end, kills it after `grace_ns`, and returns what waitpid(2) will say: it is still there
+ * to be ended. -1: nobody knows. Any thread, before its end.
+ */
+int worker_process_wait(const struct worker_process *process, uint64_t grace_ns);
+/*
+ * Kills it and its process group, waits for its end and closes everything. *ret_status, which may be
+ * NULL, is what waitpid(2) says (-1: nobody knows). Of a zeroed process: nothing.
  */
 void worker_process_end(struct worker_process *process, int *ret_status);
 
-/* Sends one packet. ERR_INTERNAL when the process has gone. */
+/* Sends one packet. ERR_INTERNAL when the process has gone or does not read. */
 MUST_CHECK int worker_process_send(struct worker_process *process,
                                    const struct worker_packet *packet, struct error *error);
+
+enum worker_answer {
+    WORKER_ANSWERED, /* *ret_packet is set; its text lies in `bytes` */
+    WORKER_SILENT,   /* the deadline has passed */
+    WORKER_GONE,     /* it has ended, or closed its socket */
+    WORKER_UNHEARD,  /* the same, and it had not read what was sent last */
+    WORKER_BREACH    /* its packet breaks a rule, which *error tells */
+};
+
 /*
- * Waits for one packet until `deadline_ns` (CLOCK_MONOTONIC; 0: for ever); its text lies in `bytes`, which has
- * room for WORKER_PACKET_MAX. ERR_TIMEOUT; ERR_INTERNAL when the process has gone or broke a rule.
+ * Waits for one packet until `deadline_ns` (CLOCK_MONOTONIC; 0: for ever; past: looks once). `bytes` has
+ * room for WORKER_PACKET_MAX. *error is set for WORKER_BREACH alone.
  */
-MUST_CHECK int worker_process_receive(struct worker_process *process, uint64_t deadline_ns,
-                                      char *bytes, struct worker_packet *ret_packet,
-                                      struct error *error);
+MUST_CHECK enum worker_answer worker_process_receive(struct worker_process *process,
+                                                     uint64_t deadline_ns, char *bytes,
+                                                     struct worker_packet *ret_packet,
+                                                     struct error *error);
+
+/* poll(2) until `deadline_ns` (CLOCK_MONOTONIC; 0: for ever), whatever signals come; -1 without memory. */
+int worker_poll(struct pollfd *fds, nfds_t count, uint64_t deadline_ns);
+
 /* "it was killed by signal 9 (Killed)", "it ended with exit code 3": for people. */
 void worker_status_text(int status, char *text, size_t size);
-/* Resident bytes of the process (/proc/<pid>/statm); 0 when it has gone. */
+/* Resident bytes of the process (/proc/<pid>/statm), areas included; 0 when it has gone. */
 uint64_t worker_process_rss(const struct worker_process *process);
 
 #endif
