@@ -7,7 +7,7 @@ PORT ?= 8080
 FUZZ_SECONDS ?= 20
 PYTEST_ARGS ?=
 
-.PHONY: help run demo build test test-unit test-integration test-e2e dev clang asan tsan fuzz soak \
+.PHONY: help run demo build test test-unit test-integration test-e2e dev clang asan tsan fuzz soak soak-workers \
         bench bench-quick bench-budget bench-budget-write grpc-generate grpc-check lint tidy format \
         setup lock ci clean distclean env-sklearn env-torch env-tensorflow test-frameworks
 
@@ -78,6 +78,11 @@ soak: ## abandon requests over HTTP/2 for a minute: memory and descriptors come 
 	@scripts/setup test
 	@scripts/build release program
 	@.venv/bin/python tests/soak.py
+
+soak-workers: ## kill a worker every second for a minute under load: every request is answered
+	@scripts/setup test
+	@scripts/build release program
+	@.venv/bin/python tests/soak_workers.py
 
 bench: ## compare with nginx and other servers (< 10 min), write docs/performance.md and docs/bench.svg
 	@scripts/setup bench

@@ -103,6 +103,13 @@ struct backend {
      */
     int (*run)(struct backend_model *model, const struct tensor *inputs, const size_t *wanted,
                size_t wanted_count, struct arena *arena, struct value *values, struct error *error);
+    /*
+     * The same run, ended with ERR_TIMEOUT after `limit_ns` where that is sooner. NULL: runs cannot be
+     * ended.
+     */
+    int (*run_within)(struct backend_model *model, const struct tensor *inputs,
+                      const size_t *wanted, size_t wanted_count, uint64_t limit_ns,
+                      struct arena *arena, struct value *values, struct error *error);
     void (*close)(struct backend_model *model);
     /*
      * How many runs go on side by side, where that is not the callers' affair: such runs wait for

@@ -4,8 +4,10 @@
  * them; that workers end and others come is the pool's affair (worker_pool.h).
  */
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "backend/backend.h"
@@ -206,13 +208,15 @@ struct run {
     size_t wanted_count;
     size_t input_bytes; /* in the area */
     struct value *values;
+    uint64_t limit_ns; /* from the moment a worker has it; 0: none */
+    bool is_repeated;  /* somebody has killed the worker that had it first */
     struct worker *worker;
     uint64_t number;
 };
 
-static uint64_t deadline_ns(const struct backend_model *model)
+static uint64_t deadline_ns(uint64_t limit_ns)
 {
-    return model->run_timeout_ns == 0 ? 0 : clock_monotonic_ns() + model->run_timeout_ns;
+    return limit_ns == 0 ? 0 : clock_monotonic_ns() + limit_ns;
 }
 
 /* It broke a rule: *error, which says which, becomes the run's. */
@@ -223,12 +227,21 @@ static int breach(struct backend_model *model, struct run *run, struct error *er
     return error_prefix(error, "a worker broke the protocol");
 }
 
-static int died(struct backend_model *model, struct run *run, struct error *error)
+/*
+ * Who killed it from outside, with SIGKILL, did not mean the run: a prediction changes nothing, so it may
+ * begin anew, once, since the kernel may have killed it for the memory that very run needs. A worker that
+ * ended by itself was ended by the run: *ret_again is false.
+ */
+static int died(struct backend_model *model, struct run *run, bool *ret_again, struct error *error)
 {
     char how[96];
-    int status = worker_process_wait(worker_pool_process(run->worker), LAST_GRACE_NS);
+    bool by_itself;
+    int status = worker_process_wait(worker_pool_process(run->worker), LAST_GRACE_NS, &by_itself);
     worker_status_text(status, how, sizeof(how));
     enum worker_end end = worker_pool_drop(model->pool, run->worker, WORKER_END_DIED, how);
+    *ret_again = end == WORKER_END_DIED && by_itself && WIFSIGNALED(status) &&
+                 WTERMSIG(status) == SIGKILL && !run->is_repeated;
+    run->is_repeated = *ret_again;
     if (end == WORKER_END_MEMORY) {
         return error_set(error, ERR_INTERNAL,
                          "a worker was killed during the run: it needed too much memory");
@@ -240,7 +253,7 @@ static int timed_out(struct backend_model *model, struct run *run, struct error 
 {
     char reason[64];
     snprintf(reason, sizeof(reason), "a run took longer than %" PRIu64 " ms",
-             model->run_timeout_ns / CLOCK_NS_PER_MS);
+             run->limit_ns / CLOCK_NS_PER_MS);
     worker_process_kill(worker_pool_process(run->worker));
     (void)worker_pool_drop(model->pool, run->worker, WORKER_END_TIMEOUT, reason);
     return error_set(error, ERR_TIMEOUT, "%s", reason);
@@ -303,23 +316,26 @@ static int tell(struct run *run, size_t input_count, bool *ret_told, struct erro
     return ERR_OK;
 }
 
-/* With a worker. *ret_begun is false where it had gone before it could know of the run. */
-static int run_on_worker(struct backend_model *model, struct run *run, bool *ret_begun,
+/*
+ * With a worker. *ret_again: it had gone before it could know of the run, or was killed by somebody;
+ * another one is to be taken.
+ */
+static int run_on_worker(struct backend_model *model, struct run *run, bool *ret_again,
                          struct error *error)
 {
     char bytes[WORKER_PACKET_MAX];
     struct worker_packet answer;
     bool told;
     int status = tell(run, model->signature.input_count, &told, error);
-    *ret_begun = true;
+    *ret_again = false;
     if (status != ERR_OK) {
         worker_pool_give(model->pool, run->worker, false);
         return status;
     }
     enum worker_answer heard = WORKER_UNHEARD;
     if (told) {
-        heard = worker_process_receive(worker_pool_process(run->worker), deadline_ns(model), bytes,
-                                       &answer, error);
+        heard = worker_process_receive(worker_pool_process(run->worker), deadline_ns(run->limit_ns),
+                                       bytes, &answer, error);
     }
     switch (heard) {
     case WORKER_ANSWERED:
@@ -329,36 +345,52 @@ static int run_on_worker(struct backend_model *model, struct run *run, bool *ret
     case WORKER_BREACH:
         return breach(model, run, error);
     case WORKER_UNHEARD:
-        *ret_begun = false;
-        (void)died(model, run, error);
+        (void)died(model, run, ret_again, error);
+        *ret_again = true;
         return ERR_OK;
     case WORKER_GONE:
         break;
     }
-    return died(model, run, error);
+    status = died(model, run, ret_again, error);
+    return *ret_again ? ERR_OK : status;
 }
 
 /* A worker that has gone while it was idle costs nobody a run: another one is taken. */
-static int run_model(struct backend_model *model, const struct tensor *inputs, const size_t *wanted,
-                     size_t wanted_count, struct arena *arena, struct value *values,
-                     struct error *error)
+static int run_within(struct backend_model *model, const struct tensor *inputs,
+                      const size_t *wanted, size_t wanted_count, uint64_t limit_ns,
+                      struct arena *arena, struct value *values, struct error *error)
 {
     CHECK_MAGIC(model, MODEL_MAGIC);
     (void)arena; /* outputs of workers are tensors: buffers alone */
     struct run run = {
-        .inputs = inputs, .wanted = wanted, .wanted_count = wanted_count, .values = values};
+        .inputs = inputs,
+        .wanted = wanted,
+        .wanted_count = wanted_count,
+        .values = values,
+        .limit_ns = model->run_timeout_ns == 0 || limit_ns < model->run_timeout_ns
+                        ? limit_ns
+                        : model->run_timeout_ns,
+    };
     struct error local;
     struct error *why = error == NULL ? &local : error;
     int status =
         worker_run_size(inputs, model->signature.input_count, wanted_count, &run.input_bytes, why);
-    bool begun = false;
-    while (status == ERR_OK && !begun) {
-        status = worker_pool_take(model->pool, deadline_ns(model), &run.worker, why);
+    for (bool again = true; status == ERR_OK && again;) {
+        status =
+            worker_pool_take(model->pool, deadline_ns(model->run_timeout_ns), &run.worker, why);
         if (status == ERR_OK) {
-            status = run_on_worker(model, &run, &begun, why);
+            status = run_on_worker(model, &run, &again, why);
         }
     }
     return status;
+}
+
+static int run_model(struct backend_model *model, const struct tensor *inputs, const size_t *wanted,
+                     size_t wanted_count, struct arena *arena, struct value *values,
+                     struct error *error)
+{
+    return run_within(model, inputs, wanted, wanted_count, model->run_timeout_ns, arena, values,
+                      error);
 }
 
 static const char *library_version(const char *library, struct error *error)
@@ -373,6 +405,7 @@ const struct backend backend_worker = {
     .open = open_model,
     .signature = model_signature,
     .run = run_model,
+    .run_within = run_within,
     .close = close_model,
     .instances = model_instances,
     .measure = measure_model,

@@ -160,7 +160,7 @@ static void count_end(struct worker_pool *pool, enum worker_end end)
 
 void worker_life_end(struct worker_pool *pool, struct worker *worker)
 {
-    int status = worker_process_wait(&worker->process, 0);
+    int status = worker_process_wait(&worker->process, 0, NULL);
     uint64_t now_ns = clock_monotonic_ns();
     if (worker->has_log) {
         (void)worker_log_read(&worker->log, worker->process.log, LOG_TAIL_BYTES, now_ns);

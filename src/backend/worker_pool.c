@@ -17,6 +17,8 @@
 #include "base/sys.h"
 
 #define POOL_MAGIC 0x77706f6fu
+/* A start that is so near is waited for. */
+#define NEAR_NS CLOCK_NS_PER_S
 
 /* With the lock held. */
 static struct worker *find_idle(struct worker_pool *pool)
@@ -29,12 +31,13 @@ static struct worker *find_idle(struct worker_pool *pool)
     return NULL;
 }
 
-/* With the lock held: whether every process has failed and waits for its next try. */
+/* With the lock held: whether every process has failed, and its next try is not near. */
 static bool is_put_off(const struct worker_pool *pool)
 {
+    uint64_t near_ns = clock_monotonic_ns() + NEAR_NS;
     for (unsigned i = 0; i < pool->options.count; i++) {
         const struct worker *worker = &pool->workers[i];
-        if (worker->state != WORKER_VACANT || worker->failures == 0) {
+        if (worker->state != WORKER_VACANT || worker->failures == 0 || worker->due_ns <= near_ns) {
             return false;
         }
     }

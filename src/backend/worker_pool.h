@@ -60,7 +60,7 @@ struct slice worker_pool_signature(const struct worker_pool *pool);
 
 /*
  * Takes a free worker, or waits for one until `deadline_ns` (CLOCK_MONOTONIC; 0: for ever). ERR_TIMEOUT;
- * ERR_UNAVAILABLE at once where none is alive and the next start is put off. Any thread.
+ * ERR_UNAVAILABLE at once where none is alive and the next start is put off for more than a second. Any thread.
  */
 MUST_CHECK int worker_pool_take(struct worker_pool *pool, uint64_t deadline_ns,
                                 struct worker **ret_worker, struct error *error);

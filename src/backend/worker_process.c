@@ -257,11 +257,15 @@ int worker_poll(struct pollfd *fds, nfds_t count, uint64_t deadline_ns)
     }
 }
 
-int worker_process_wait(const struct worker_process *process, uint64_t grace_ns)
+int worker_process_wait(const struct worker_process *process, uint64_t grace_ns,
+                        bool *ret_by_itself)
 {
     struct pollfd end = {.fd = process->pidfd, .events = POLLIN};
-    (void)worker_poll(&end, 1, clock_monotonic_ns() + grace_ns);
-    worker_process_kill(process);
+    bool by_itself = worker_poll(&end, 1, clock_monotonic_ns() + grace_ns) > 0;
+    if (ret_by_itself != NULL) {
+        *ret_by_itself = by_itself;
+    }
+    worker_process_kill(process); /* its group may have more */
     siginfo_t about = {.si_pid = 0};
     int result;
     do {

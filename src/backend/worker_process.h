@@ -38,9 +38,10 @@ MUST_CHECK int worker_process_start(const struct worker_command *command,
 void worker_process_kill(const struct worker_process *process);
 /*
  * Waits for its end, kills it after `grace_ns`, and returns what waitpid(2) will say: it is still there
- * to be ended. -1: nobody knows. Any thread, before its end.
+ * to be ended. -1: nobody knows. *ret_by_itself, which may be NULL: it was not killed here. Any thread, before its end.
  */
-int worker_process_wait(const struct worker_process *process, uint64_t grace_ns);
+int worker_process_wait(const struct worker_process *process, uint64_t grace_ns,
+                        bool *ret_by_itself);
 /*
  * Kills it and its process group, waits for its end and closes everything. *ret_status, which may be
  * NULL, is what waitpid(2) says (-1: nobody knows). Of a zeroed process: nothing.

@@ -10,7 +10,7 @@
 #include "base/num.h"
 #include "cli/command.h"
 #include "codec/json_text.h"
-#include "serve/deployment.h"
+#include "serve/deployment_options.h"
 
 static bool as_json;
 

@@ -231,7 +231,8 @@ const struct command command_predict = {
                "independent) is read at once, up to 64 MiB; a row may be as long. On a failure\n"
                "the output file is as it was. Exit codes: 0 done, 2 an argument, setting or model\n"
                "that cannot be used, 1 anything else.",
-    .groups = SETTINGS_MODEL | SETTINGS_PAYLOAD | SETTINGS_PROCESS | SETTINGS_RUNTIME,
+    .groups =
+        SETTINGS_MODEL | SETTINGS_PAYLOAD | SETTINGS_PROCESS | SETTINGS_RUNTIME | SETTINGS_WORKERS,
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .run = run,

@@ -162,6 +162,28 @@ static void check_features(struct checker *checker, const struct pair *pair, con
     }
 }
 
+/* The model may have names of its own; their number was compared before. */
+static void check_feature_names(struct checker *checker, const struct pair *pair)
+{
+    const struct manifest_port *said = pair->said;
+    const struct port *model = pair->model;
+    struct slice name = shown(said->name);
+    if (said->feature_name_count != model->feature_name_count) {
+        return;
+    }
+    for (size_t i = 0; i < said->feature_name_count; i++) {
+        if (!slice_eq(said->feature_names[i], model->feature_names[i])) {
+            struct slice says = shown(said->feature_names[i]), has = shown(model->feature_names[i]);
+            contradict(checker,
+                       "%s[%zu].feature_names[%zu]: the manifest says \"%.*s\", the model says "
+                       "\"%.*s\" (\"%.*s\")",
+                       pair->list, pair->index, i, SLICE_FMT(says), SLICE_FMT(has),
+                       SLICE_FMT(name));
+            return;
+        }
+    }
+}
+
 /*
  * Scores have one column a class. Labels themselves (integers, strings) have no class dimension,
  * and one score may stand for two classes.
@@ -189,6 +211,7 @@ static void check_port(struct checker *checker, const struct pair *pair)
     check_dtype(checker, pair);
     check_shape(checker, pair);
     check_features(checker, pair, "feature_names", pair->said->feature_name_count);
+    check_feature_names(checker, pair);
     check_features(checker, pair, "units", pair->said->units_each ? pair->said->unit_count : 0);
     check_class_labels(checker, pair);
 }

@@ -57,6 +57,14 @@ enum setting_graph_opt {
     SETTING_GRAPH_OPT_EXTENDED,
     SETTING_GRAPH_OPT_ALL
 };
+/* MODEL_OUTPUT */
+enum setting_model_output {
+    SETTING_MODEL_OUTPUT_AUTO,
+    SETTING_MODEL_OUTPUT_PREDICT,
+    SETTING_MODEL_OUTPUT_PREDICT_PROBA,
+    SETTING_MODEL_OUTPUT_DECISION_FUNCTION,
+    SETTING_MODEL_OUTPUT_TRANSFORM
+};
 /* OTEL_TRACES_SAMPLER */
 enum setting_sampler {
     SETTING_SAMPLER_ALWAYS_ON,
@@ -88,7 +96,7 @@ enum setting_source {
 };
 
 /* How many settings the table has (checked when it is compiled). */
-enum { SETTINGS_COUNT = 80 };
+enum { SETTINGS_COUNT = 87 };
 
 struct settings {
     /* Service */
@@ -186,6 +194,15 @@ struct settings {
     struct settings_map onnx_input_dtype_map_json;
     bool onnx_dynamic_batch;
 
+    /* Native frameworks */
+    enum setting_model_output model_output;
+    unsigned workers;                /* 0: from the CPU quota */
+    struct slice worker_python;      /* empty: python3 in PATH */
+    struct slice worker_command;     /* empty: our own program */
+    struct slice worker_environment; /* "A,B" */
+    unsigned worker_max_rss_mb;      /* MiB; 0: no limit */
+    uint64_t worker_start_timeout_ns;
+
     /* Arguments that are no flags, in order; borrowed from argv. */
     const char **positionals;
     size_t positional_count;
@@ -207,7 +224,8 @@ enum settings_group {
     SETTINGS_PROCESS = 1 << 4,
     SETTINGS_OBSERVABILITY = 1 << 5,
     SETTINGS_RUNTIME = 1 << 6,
-    SETTINGS_ALL = (1 << 7) - 1
+    SETTINGS_WORKERS = 1 << 7,
+    SETTINGS_ALL = (1 << 8) - 1
 };
 
 /* A setting by its environment name and its value as text. */

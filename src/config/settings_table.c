@@ -2,7 +2,8 @@
  * Every setting, exactly once. The order is that of --help and the README. MAX_BATCH_SIZE is 256
  * because that is MAX_INFLIGHT: when every slot holds a request of one row, one run takes them all;
  * past a few hundred rows a run's fixed cost is spread thin and a longer run only adds latency.
- * ONNX_RUNTIME_LIBRARY is not for manifests: a model directory must not choose what code is loaded.
+ * ONNX_RUNTIME_LIBRARY, WORKER_PYTHON and WORKER_COMMAND are not for manifests: a model directory must
+ * not choose what code is loaded.
  */
 #include "config/settings_table.h"
 
@@ -26,6 +27,7 @@
 #define PROCESS .group = SETTINGS_PROCESS
 #define OBSERVABILITY .group = SETTINGS_OBSERVABILITY
 #define RUNTIME .group = SETTINGS_RUNTIME
+#define WORKER .group = SETTINGS_WORKERS
 
 static const struct setting_choice log_levels[] = {
     {"DEBUG", LOG_DEBUG, false},
@@ -73,6 +75,14 @@ static const struct setting_choice nonfinites[] = {
     {"literal", SETTING_NONFINITE_LITERAL, false},
     {"null", SETTING_NONFINITE_NULL, false},
     {"error", SETTING_NONFINITE_ERROR, false},
+    {NULL, 0, false},
+};
+
+static const struct setting_choice model_outputs[] = {
+    {"predict", SETTING_MODEL_OUTPUT_PREDICT, false},
+    {"predict_proba", SETTING_MODEL_OUTPUT_PREDICT_PROBA, false},
+    {"decision_function", SETTING_MODEL_OUTPUT_DECISION_FUNCTION, false},
+    {"transform", SETTING_MODEL_OUTPUT_TRANSFORM, false},
     {NULL, 0, false},
 };
 
@@ -311,6 +321,25 @@ const struct setting settings_table[] = {
     {ROW("ONNX_DYNAMIC_BATCH", onnx_dynamic_batch), RUNTIME, .type = SETTING_BOOL,
      .initial = "true", .manifest = true,
      .help = "in multi-input mode all inputs must have the same number of rows"},
+
+    {ROW("MODEL_OUTPUT", model_output), WORKER, .type = SETTING_ENUM, .choices = model_outputs,
+     .manifest = true, .unset = "predict, or transform where there is no predict",
+     .help = "method of a scikit-learn model that answers"},
+    {ROW("WORKERS", workers), WORKER, .type = SETTING_COUNT, .initial = "0", .max = THREADS_MAX,
+     .manifest = true, .unset = "from the CPU quota", .help = "processes that run the model"},
+    {ROW("WORKER_PYTHON", worker_python), WORKER, .type = SETTING_FILE, .unset = "python3 in PATH",
+     .help = "the Python that has the framework"},
+    {ROW("WORKER_COMMAND", worker_command), WORKER, .type = SETTING_TEXT,
+     .unset = "the program inside onnxd",
+     .help = "another worker program and its arguments, with spaces between"},
+    {ROW("WORKER_ENVIRONMENT", worker_environment), WORKER, .type = SETTING_TEXT, .unset = "none",
+     .help = "more variables workers are given, with commas between"},
+    {ROW("WORKER_MAX_RSS_MB", worker_max_rss_mb), WORKER, .type = SETTING_COUNT, .initial = "0",
+     .max = 1 << 24, .manifest = true, .unset = "no limit",
+     .help = "a worker with more resident memory, in MiB, is replaced"},
+    {ROW("WORKER_START_TIMEOUT_S", worker_start_timeout_ns), WORKER, .type = SETTING_SECONDS,
+     .initial = "300", .min = SECONDS(0.1), .max = DAY,
+     .help = "longest time a worker may take to load the model"},
 };
 
 _Static_assert(sizeof(settings_table) / sizeof(settings_table[0]) == SETTINGS_COUNT,
@@ -372,6 +401,8 @@ const char *settings_group_title(enum settings_group group)
         return "Observability";
     case SETTINGS_RUNTIME:
         return "ONNX Runtime";
+    case SETTINGS_WORKERS:
+        return "Native frameworks";
     case SETTINGS_ALL:
         break;
     }

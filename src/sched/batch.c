@@ -7,20 +7,45 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "sched/execution.h"
 
+/* Of run_timeout_ns, and of the time that is expected, what a shared run may take. */
+#define SHARED_TIMEOUT_PART 8
+#define SHARED_TIMEOUT_EXPECTED 4
+
+/* limit_ns 0: the backend's own. */
 static int run_backend(const struct batch_target *target, const struct tensor *inputs,
-                       struct arena *arena, struct value *values, struct error *error)
+                       uint64_t limit_ns, struct arena *arena, struct value *values,
+                       struct error *error)
 {
-    return target->backend->run(target->model, inputs, target->wanted, target->wanted_count, arena,
-                                values, error);
+    const struct backend *backend = target->backend;
+    if (limit_ns > 0) {
+        return backend->run_within(target->model, inputs, target->wanted, target->wanted_count,
+                                   limit_ns, arena, values, error);
+    }
+    return backend->run(target->model, inputs, target->wanted, target->wanted_count, arena, values,
+                        error);
 }
 
-static void run_alone(const struct batch_target *target, struct job *job,
+/* 0: none. */
+static uint64_t shared_limit_ns(const struct batch_target *target, int64_t rows)
+{
+    if (target->backend->run_within == NULL || target->run_timeout_ns == 0) {
+        return 0;
+    }
+    struct run_line line = execution_line(target->execution);
+    uint64_t part_ns = target->run_timeout_ns / SHARED_TIMEOUT_PART;
+    double expected_ns = SHARED_TIMEOUT_EXPECTED * (line.fixed_ns + line.row_ns * (double)rows);
+    uint64_t limit_ns = expected_ns > (double)part_ns ? (uint64_t)expected_ns : part_ns;
+    return limit_ns < target->run_timeout_ns ? limit_ns : target->run_timeout_ns;
+}
+
+static void run_alone(const struct batch_target *target, struct job *job, uint64_t limit_ns,
                       struct batch_report *report)
 {
     job->shared_by = 1;
-    job->status =
-        (enum error_code)run_backend(target, job->inputs, job->arena, job->values, &job->error);
+    job->status = (enum error_code)run_backend(target, job->inputs, limit_ns, job->arena,
+                                               job->values, &job->error);
     report->runs++;
 }
 
@@ -162,7 +187,8 @@ static bool run_shared(const struct batch_target *target, struct job *jobs, int6
     bool done = false;
     if (gather(target, jobs, rows, inputs, &error) == ERR_OK) {
         report->runs++;
-        done = run_backend(target, inputs, arena, values, &error) == ERR_OK &&
+        done = run_backend(target, inputs, shared_limit_ns(target, rows), arena, values, &error) ==
+                   ERR_OK &&
                scatter(target, values, jobs, rows);
     }
     for (size_t i = 0; i < target->input_count; i++) {
@@ -186,7 +212,8 @@ void batch_run(const struct batch_target *target, struct job *jobs, struct arena
         return;
     }
     for (struct job *job = jobs; job != NULL; job = job->next) {
-        run_alone(target, job, report);
+        uint64_t limit_ns = report->jobs > 1 ? shared_limit_ns(target, job->rows) : 0;
+        run_alone(target, job, limit_ns, report);
     }
 }
 

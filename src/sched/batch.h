@@ -24,6 +24,7 @@ struct batch_target {
     size_t wanted_count;
     bool batchable;              /* the model's shape and the settings allow shared runs */
     int64_t max_rows;            /* of a shared run; a larger job runs alone */
+    uint64_t run_timeout_ns;     /* of a run that can be ended; 0: no limit */
     struct execution *execution; /* is told of each run's time; NULL: nobody is */
 };
 
@@ -40,6 +41,10 @@ struct batch_report {
  * those that fail alone carry an error. The rows that came back are checked against the rows that
  * went in: a model that answers with another number in a shared run has its jobs run alone. `arena`
  * is scratch, reset by the caller after. Any thread.
+ *
+ * One job may hang a run that others share. So where a run can be ended (backend.run_within) a shared
+ * one gets an eighth of run_timeout_ns, or four times what is expected of its rows if that is more,
+ * and so does each of its jobs that then runs alone: the others are answered while there is time.
  */
 void batch_run(const struct batch_target *target, struct job *jobs, struct arena *arena,
                struct batch_report *report);

@@ -104,7 +104,7 @@ void admin_answer(struct exchange *exchange)
     case HANDLER_READY:
     case HANDLER_READYZ:
     case HANDLER_PING:
-        answer_probe(exchange, server_is_ready(exchange->io->shared));
+        answer_probe(exchange, io_thread_is_ready(exchange->io));
         return;
     case HANDLER_METRICS:
         scrape_answer(exchange);

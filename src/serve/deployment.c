@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "config/cpu_quota.h"
+#include "serve/deployment_options.h"
 
 #define DEPLOYMENT_MAGIC 0x6465706cu
 #define ARENA_BLOCK_BYTES ((size_t)16 * 1024)
@@ -50,92 +51,19 @@ void deployment_free(struct deployment *deployment)
     mem_free(deployment);
 }
 
-/* A map setting as the codec takes it. NULL and ERR_NO_MEMORY aside, as many items as the setting. */
-static const struct codec_mapping *codec_map(const struct settings_map *map, struct arena *arena)
+static void log_line(void *user, enum log_level level, const char *text)
 {
-    struct codec_mapping *items = arena_zalloc(arena, map->count, sizeof(items[0]));
-    for (size_t i = 0; items != NULL && i < map->count; i++) {
-        items[i] = (struct codec_mapping){
-            .key = map->items[i].key, .port = map->items[i].port, .dtype = map->items[i].dtype};
-    }
-    return items;
+    (void)user;
+    log_write(level, NULL, NULL, "%s", text); /* the backend limits what workers write */
 }
 
-int deployment_codec_options(const struct settings *settings, const struct manifest *manifest,
-                             struct arena *arena, struct codec_options *ret_options)
+static void note_health(void *user, bool healthy)
 {
-    static const enum csv_header headers[] = {
-        [SETTING_CSV_HEADER_AUTO] = CSV_HEADER_AUTO,
-        [SETTING_CSV_HEADER_TRUE] = CSV_HEADER_TRUE,
-        [SETTING_CSV_HEADER_FALSE] = CSV_HEADER_FALSE,
-    };
-    static const enum json_nonfinite nonfinites[] = {
-        [SETTING_NONFINITE_LITERAL] = JSON_NONFINITE_LITERAL,
-        [SETTING_NONFINITE_NULL] = JSON_NONFINITE_NULL,
-        [SETTING_NONFINITE_ERROR] = JSON_NONFINITE_ERROR,
-    };
-    const struct manifest_port *features = manifest->input_count > 0 ? &manifest->inputs[0] : NULL;
-    struct codec_options options = {
-        .json_key_instances = settings->json_key_instances,
-        .jsonl_features_key = settings->jsonl_features_key,
-        .csv_delimiter = settings->csv_delimiter,
-        .csv_has_header = headers[settings->csv_has_header],
-        .csv_skip_blank_lines = settings->csv_skip_blank_lines,
-        .id_columns = settings->tabular_id_columns,
-        .feature_columns = settings->tabular_feature_columns,
-        .num_features = settings->tabular_num_features,
-        .tabular_dtype = settings->tabular_dtype,
-        .max_records = settings->max_records,
-        .input_name = settings->onnx_input_name,
-        .output_name = settings->onnx_output_name,
-        .output_index = settings->onnx_output_index,
-        .input_map = codec_map(&settings->onnx_input_map_json, arena),
-        .input_map_count = settings->onnx_input_map_json.count,
-        .output_map = codec_map(&settings->onnx_output_map_json, arena),
-        .output_map_count = settings->onnx_output_map_json.count,
-        .dynamic_batch = settings->onnx_dynamic_batch,
-        .predictions_only = settings->return_predictions_only,
-        .json_output_key = settings->json_output_key,
-        .json_nonfinite = nonfinites[settings->json_nonfinite],
-        .feature_names = features == NULL ? NULL : features->feature_names,
-        .feature_name_count = features == NULL ? 0 : features->feature_name_count,
-    };
-    if (options.input_map == NULL || options.output_map == NULL) {
-        return ERR_NO_MEMORY;
+    struct deployment *deployment = user;
+    if (atomic_exchange(&deployment->healthy, healthy) != healthy &&
+        deployment->on_health != NULL) {
+        deployment->on_health(deployment->on_health_user);
     }
-    *ret_options = options;
-    return ERR_OK;
-}
-
-/* Threads of the runtime a run may use, so that loops x intra-op threads stay within the quota. */
-static unsigned intra_op_threads(const struct settings *settings, unsigned io_threads)
-{
-    if (settings->onnx_intra_op_threads != 0) {
-        return settings->onnx_intra_op_threads;
-    }
-    unsigned quota = cpu_quota();
-    return io_threads == 0 || quota <= io_threads ? 1 : quota / io_threads;
-}
-
-struct backend_options deployment_backend_options(const struct settings *settings, const char *path,
-                                                  unsigned io_threads)
-{
-    static const char *const levels[] = {
-        [SETTING_GRAPH_OPT_DISABLE] = "disable",
-        [SETTING_GRAPH_OPT_BASIC] = "basic",
-        [SETTING_GRAPH_OPT_EXTENDED] = "extended",
-        [SETTING_GRAPH_OPT_ALL] = "all",
-    };
-    return (struct backend_options){
-        .path = path,
-        .library =
-            settings->onnx_runtime_library.len == 0 ? NULL : settings->onnx_runtime_library.ptr,
-        .providers = settings->onnx_providers,
-        .intra_op_threads = intra_op_threads(settings, io_threads),
-        .inter_op_threads =
-            settings->onnx_inter_op_threads == 0 ? 1 : settings->onnx_inter_op_threads,
-        .graph_opt_level = slice_from_str(levels[settings->onnx_graph_opt_level]),
-    };
 }
 
 static int choose_backend(struct deployment *deployment, const struct deployment_query *query,
@@ -145,11 +73,25 @@ static int choose_backend(struct deployment *deployment, const struct deployment
         deployment->backend = &backend_ort;
     } else if (deployment->artifact.kind == MODEL_FAKE) {
         deployment->backend = query->test_backend;
+    } else {
+        deployment->backend = &backend_worker;
     }
     if (deployment->backend == NULL) {
         return error_set(error, ERR_CONFIG, "%s: %s models cannot be served by this build",
                          deployment->artifact.path.ptr, model_kind_name(deployment->artifact.kind));
     }
+    return ERR_OK;
+}
+
+static int name_manifest(struct deployment *deployment, struct slice directory, struct error *error)
+{
+    size_t size = directory.len + sizeof("/" MANIFEST_FILE_NAME);
+    char *path = arena_alloc(&deployment->arena, size);
+    if (path == NULL) {
+        return error_set(error, ERR_NO_MEMORY, "no memory for a path");
+    }
+    snprintf(path, size, "%s/" MANIFEST_FILE_NAME, directory.ptr);
+    deployment->manifest_path = slice_from_str(path);
     return ERR_OK;
 }
 
@@ -174,6 +116,9 @@ static int find_model(struct deployment *deployment, const struct deployment_que
     if (status == ERR_OK) {
         status = manifest_load(&deployment->manifest, found_with.sm_model_dir.ptr,
                                &deployment->has_manifest, error);
+    }
+    if (status == ERR_OK && deployment->has_manifest) {
+        status = name_manifest(deployment, found_with.sm_model_dir, error);
     }
     settings_done(&found_with);
     return status;
@@ -240,6 +185,7 @@ static void set_target(struct deployment *deployment)
         .batchable = signature_is_batchable(deployment->signature) &&
                      deployment->settings.batching != SETTING_BATCHING_OFF,
         .max_rows = deployment->settings.max_batch_size,
+        .run_timeout_ns = deployment->settings.request_timeout_ns,
     };
     target->wanted = codec_plan_wanted(deployment->plan, &target->wanted_count);
 }
@@ -284,11 +230,30 @@ static int run_warmup_sample(const struct deployment *deployment, struct arena *
     return ERR_OK;
 }
 
+/* A model that refuses made-up inputs may take the rows of the manifest's sample. */
+static enum probe_result try_sample(const struct deployment *deployment, struct arena *scratch)
+{
+    const struct manifest_sample *sample = &deployment->manifest.warmup;
+    struct codec_inputs inputs;
+    struct error error;
+    if (!sample->given || codec_decode(deployment->plan, media_parse(sample->content_type),
+                                       sample->body, scratch, &inputs, &error) != ERR_OK) {
+        return PROBE_REFUSED;
+    }
+    enum probe_result result =
+        probe_given_rows(&deployment->target, inputs.tensors, inputs.rows, scratch);
+    codec_inputs_done(&inputs);
+    return result;
+}
+
 /* Strangers share a run only where the trial has shown that their rows do not meet. */
 static void try_rows(struct deployment *deployment, const struct deployment_query *query,
                      struct arena *scratch)
 {
     enum probe_result result = probe_rows(&deployment->target, deployment->signature, scratch);
+    if (result == PROBE_REFUSED && deployment->target.batchable) {
+        result = try_sample(deployment, scratch);
+    }
     deployment->trial = result;
     if (!deployment->target.batchable || result == PROBE_INDEPENDENT) {
         return;
@@ -300,7 +265,8 @@ static void try_rows(struct deployment *deployment, const struct deployment_quer
                           ? "two rows answer otherwise together than alone: requests will not "
                             "share a run"
                           : "it does not run on made-up inputs, so whether rows are independent is "
-                            "not known: requests will not share a run");
+                            "not known: requests will not share a run; a warmup sample of several "
+                            "rows in the manifest would tell");
     }
 }
 
@@ -326,6 +292,10 @@ static int open_model(struct deployment *deployment, struct error *error)
     unsigned io_threads = settings->io_threads == 0 ? cpu_quota() : settings->io_threads;
     struct backend_options options =
         deployment_backend_options(settings, deployment->artifact.path.ptr, io_threads);
+    options.worker =
+        deployment_worker_options(settings, deployment->artifact.kind,
+                                  deployment->has_manifest ? deployment->manifest_path.ptr : NULL);
+    options.observer = &deployment->observer;
     uint64_t before_ns = clock_monotonic_ns();
     int status = deployment->backend->open(&options, &deployment->model, error);
     deployment->load_ns = clock_monotonic_ns() - before_ns;
@@ -338,7 +308,8 @@ static int open_model(struct deployment *deployment, struct error *error)
 static int make_plan(struct deployment *deployment, struct error *error)
 {
     int status = deployment_codec_options(&deployment->settings, &deployment->manifest,
-                                          &deployment->arena, &deployment->codec_options);
+                                          deployment->signature, &deployment->arena,
+                                          &deployment->codec_options);
     if (status != ERR_OK) {
         return error_set(error, ERR_NO_MEMORY, "no memory");
     }
@@ -356,6 +327,11 @@ int deployment_load(const struct deployment_query *query, struct deployment **re
     }
     deployment->magic = DEPLOYMENT_MAGIC;
     atomic_init(&deployment->refs, 1);
+    atomic_init(&deployment->healthy, true);
+    deployment->observer =
+        (struct backend_observer){.line = log_line, .health = note_health, .user = deployment};
+    deployment->on_health = query->on_health;
+    deployment->on_health_user = query->on_health_user;
     arena_init(&deployment->arena, ARENA_BLOCK_BYTES, ARENA_MAX_BYTES);
 
     int status = find_model(deployment, query, error);
@@ -393,5 +369,6 @@ int deployment_place(struct deployment *deployment, struct error *error)
     const struct settings *settings = &deployment->settings;
     unsigned io_threads = settings->io_threads == 0 ? cpu_quota() : settings->io_threads;
     return placement_init(&deployment->placement, settings, &deployment->target,
-                          deployment->signature, intra_op_threads(settings, io_threads), error);
+                          deployment->signature, deployment_run_threads(settings, io_threads),
+                          error);
 }

@@ -31,9 +31,14 @@ struct deployment {
     struct artifact artifact;
     struct manifest manifest;
     bool has_manifest;
-    struct settings settings; /* with the manifest's defaults in their place */
+    struct slice manifest_path; /* NUL-terminated; empty where there is none */
+    struct settings settings;   /* with the manifest's defaults in their place */
     const struct backend *backend;
     struct backend_model *model;
+    atomic_bool healthy; /* the model can run; false while its processes cannot be started */
+    struct backend_observer observer;
+    void (*on_health)(void *user); /* `healthy` has changed; on a thread of the backend */
+    void *on_health_user;
     const struct signature *signature;
     struct codec_options codec_options;
     struct codec_plan *plan;
@@ -54,6 +59,8 @@ struct deployment_query {
     const struct backend *test_backend; /* of the test server, for *.fake models; else NULL */
     deployment_report *report;          /* each contradiction of a manifest; may be NULL */
     void *report_user;
+    void (*on_health)(void *user); /* a model in service can run no longer, or again; may be NULL */
+    void *on_health_user;
 };
 
 /*
@@ -71,13 +78,5 @@ struct deployment *deployment_ref(struct deployment *deployment);
 void deployment_unref(struct deployment *deployment); /* NULL is fine; any thread */
 /* Closes the model and frees all. What on_unused ends with. */
 void deployment_free(struct deployment *deployment);
-
-/* The codec's options of these settings; names of features come from the manifest. */
-MUST_CHECK int deployment_codec_options(const struct settings *settings,
-                                        const struct manifest *manifest, struct arena *arena,
-                                        struct codec_options *ret_options);
-/* The runtime's options of these settings for the model at `path`. */
-struct backend_options deployment_backend_options(const struct settings *settings, const char *path,
-                                                  unsigned io_threads);
 
 #endif

@@ -288,7 +288,7 @@ static void on_end(struct exchange *exchange)
         break;
     case RPC_READY:
         answer_state(exchange,
-                     server_is_ready(exchange->io->shared) ? INFERENCE_READY : INFERENCE_NOT_READY);
+                     io_thread_is_ready(exchange->io) ? INFERENCE_READY : INFERENCE_NOT_READY);
         break;
     case RPC_PREDICT:
         predict(exchange);

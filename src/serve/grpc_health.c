@@ -1,5 +1,5 @@
 /*
- * The health service: whether this thread has a model and the server is not stopping. A watch sends
+ * The health service: whether this thread has a model that can run and the server is not stopping. A watch sends
  * what is true when the client takes it: who reads slowly misses what has changed twice, and costs
  * nothing more.
  */
@@ -11,8 +11,7 @@
 
 static enum health_status health(const struct io_thread *io)
 {
-    bool serves = io->deployment != NULL && !atomic_load(&io->shared->draining);
-    return serves ? HEALTH_SERVING : HEALTH_NOT_SERVING;
+    return io_thread_is_ready(io) ? HEALTH_SERVING : HEALTH_NOT_SERVING;
 }
 
 /* The server as a whole, and the service whose health depends on anything. */

@@ -53,6 +53,20 @@ void io_thread_deploy(struct io_thread *io, struct deployment *deployment)
     loop_post(io->loop, &io->deploy_mail);
 }
 
+static void on_health_mail(struct loop_mail *mail)
+{
+    struct io_thread *io = of_mail(mail, offsetof(struct io_thread, health_mail));
+    atomic_store(&io->health_mail_sent, false); /* before the look: what changes later is mailed */
+    grpc_tell_watchers(io);
+}
+
+void io_thread_tell_health(struct io_thread *io)
+{
+    if (!atomic_exchange(&io->health_mail_sent, true)) {
+        loop_post(io->loop, &io->health_mail);
+    }
+}
+
 static void run_turn(struct loop_task *task)
 {
     struct io_thread *io =
@@ -349,6 +363,7 @@ int io_thread_init(struct io_thread *io, struct server_shared *shared, struct er
     io->wake_mail.deliver = on_wake_mail;
     io->deploy_mail.deliver = on_deploy_mail;
     io->drain_mail.deliver = on_drain_mail;
+    io->health_mail.deliver = on_health_mail;
     io->turn_task.run = run_turn;
     bytes_init(&io->reply, INFER_REPLY_MAX_BYTES);
     bytes_init(&io->frame, INFER_REPLY_MAX_BYTES);

@@ -30,17 +30,19 @@ struct server_shared {
     int grpc_listen_fd;      /* of GRPC_PORT; -1: none */
     _Atomic unsigned connections;
     _Atomic unsigned calls; /* of gRPC, that GRPC_MAX_CONCURRENT_RPCS counts */
-    atomic_bool ready;      /* a model is loaded and warm */
+    atomic_bool loaded;     /* a model was put in service */
     atomic_bool draining;   /* stopping: no new connections, readiness is false */
     struct io_thread *threads;
     unsigned thread_count;
     uint64_t (*clock_ns)(void);
 };
 
-/* What readiness means to whoever asks, whatever the protocol. */
-static inline bool server_is_ready(const struct server_shared *shared)
+/* What readiness means to whoever asks, whatever the protocol. `deployment` may be NULL. Any thread. */
+static inline bool server_is_ready(const struct server_shared *shared,
+                                   const struct deployment *deployment)
 {
-    return atomic_load(&shared->ready) && !atomic_load(&shared->draining);
+    return deployment != NULL && atomic_load(&deployment->healthy) &&
+           !atomic_load(&shared->draining);
 }
 
 struct session;
@@ -82,6 +84,8 @@ struct io_thread {
     struct loop_mail deploy_mail;
     _Atomic(struct deployment *) deploy_next; /* takes the place of `deployment` */
     struct loop_mail drain_mail;
+    struct loop_mail health_mail;
+    atomic_bool health_mail_sent;
 
     char date[32]; /* IMF-fixdate, without a NUL */
     size_t date_len;
@@ -104,9 +108,15 @@ void io_thread_join(struct io_thread *io);
 void io_thread_deploy(struct io_thread *io, struct deployment *deployment);
 /* Any thread: a slot may be free, or nothing may be left to stay for. */
 void io_thread_wake(struct io_thread *io);
+/* Any thread: a deployment's health has changed. */
+void io_thread_tell_health(struct io_thread *io);
 /* Any thread. The loop stops by itself when its last connection is closed. */
 void io_thread_drain(struct io_thread *io);
 
+static inline bool io_thread_is_ready(const struct io_thread *io)
+{
+    return server_is_ready(io->shared, io->deployment);
+}
 /* The Date field's text, made anew once a second. */
 struct slice io_thread_date(struct io_thread *io);
 /* The exchange asked for a slot; calls exchange_on_slot now or later, or exchange_on_no_slot. */

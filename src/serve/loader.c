@@ -38,6 +38,14 @@ static void report_line(void *user, const char *line)
     log_write(LOG_WARNING, NULL, NULL, "model: %s", line); /* all of them: it says them once */
 }
 
+static void tell_health(void *user)
+{
+    struct server_shared *shared = user;
+    for (unsigned i = 0; i < shared->thread_count; i++) {
+        io_thread_tell_health(&shared->threads[i]);
+    }
+}
+
 static void put_in_service(struct loader *loader, struct deployment *deployment)
 {
     struct server_shared *shared = loader->shared;
@@ -48,7 +56,7 @@ static void put_in_service(struct loader *loader, struct deployment *deployment)
     for (unsigned i = 0; i < shared->thread_count; i++) {
         io_thread_deploy(&shared->threads[i], deployment_ref(deployment));
     }
-    bool first = !atomic_exchange(&shared->ready, true);
+    bool first = !atomic_exchange(&shared->loaded, true);
     log_info("model %.*s is %s (%s, loaded in %llu ms)", SLICE_FMT(deployment->name),
              first ? "ready" : "reloaded", deployment->artifact.path.ptr,
              (unsigned long long)(deployment->load_ns / CLOCK_NS_PER_MS));
@@ -60,7 +68,7 @@ static void load(struct loader *loader)
 {
     struct error error;
     struct deployment *deployment;
-    bool reload = atomic_load(&loader->shared->ready);
+    bool reload = atomic_load(&loader->shared->loaded);
     int status = deployment_load(&loader->query, &deployment, &error);
     if (status == ERR_OK) {
         status = deployment_place(deployment, &error);
@@ -128,6 +136,8 @@ int loader_new(struct server_shared *shared, const struct deployment_query *quer
     loader->shared = shared;
     loader->query = *query;
     loader->query.report = report_line;
+    loader->query.on_health = tell_health;
+    loader->query.on_health_user = shared;
     loader->on_ready = on_ready;
     loader->user = user;
     pthread_mutex_init(&loader->lock, NULL);

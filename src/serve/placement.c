@@ -16,13 +16,20 @@
 #define SCRATCH_BLOCK_BYTES ((size_t)16 * 1024)
 #define SCRATCH_MAX_BYTES ((size_t)256 * 1024 * 1024)
 
-static enum execution_rule rule_of(const struct settings *settings)
+static enum execution_rule rule_of(const struct settings *settings,
+                                   const struct batch_target *target)
 {
     static const enum execution_rule rules[] = {
         [SETTING_EXECUTION_AUTO] = EXECUTION_AUTO,
         [SETTING_EXECUTION_INLINE] = EXECUTION_INLINE,
         [SETTING_EXECUTION_POOLED] = EXECUTION_POOLED,
     };
+    if (target->backend->instances != NULL) {
+        if (settings->execution == SETTING_EXECUTION_INLINE) {
+            log_warning("EXECUTION=inline has no effect: worker processes run the model");
+        }
+        return EXECUTION_POOLED;
+    }
     return rules[settings->execution];
 }
 
@@ -133,8 +140,12 @@ void placement_measure(const struct placement *placement, struct metrics *metric
 /* ---- life ---- */
 
 /* So many that runners x threads a run stay within the quota. */
-static unsigned instance_count(const struct settings *settings, unsigned intra_op_threads)
+static unsigned instance_count(const struct settings *settings, const struct batch_target *target,
+                               unsigned intra_op_threads)
 {
+    if (target->backend->instances != NULL) {
+        return target->backend->instances(target->model);
+    }
     if (settings->model_instances != 0) {
         return settings->model_instances;
     }
@@ -146,7 +157,7 @@ int placement_init(struct placement *placement, const struct settings *settings,
                    struct batch_target *target, const struct signature *signature,
                    unsigned intra_op_threads, struct error *error)
 {
-    enum execution_rule rule = rule_of(settings);
+    enum execution_rule rule = rule_of(settings, target);
     struct execution *execution = &placement->execution;
     execution_init(execution, rule, settings->inline_max_us * CLOCK_NS_PER_US);
     execution->on_change = on_change;
@@ -157,7 +168,7 @@ int placement_init(struct placement *placement, const struct settings *settings,
     }
     struct pool_options options = {
         .target = target,
-        .instances = instance_count(settings, intra_op_threads),
+        .instances = instance_count(settings, target, intra_op_threads),
         .max_delay_ns = settings->max_queue_delay_us * CLOCK_NS_PER_US,
         .max_jobs = settings->max_inflight,
         .max_rows = settings->max_queue_rows,

@@ -59,7 +59,7 @@ static void measure(const struct server_shared *shared, const struct deployment 
 {
     struct metrics *metrics = shared->metrics;
     process_measure(metrics);
-    metrics_set(metrics, METRIC_UP, server_is_ready(shared));
+    metrics_set(metrics, METRIC_UP, server_is_ready(shared, deployment));
     metrics_set(metrics, METRIC_SLOTS, shared->admission.slots);
     metrics_set(metrics, METRIC_IN_FLIGHT, atomic_load(&shared->admission.in_use));
     metrics_set(metrics, METRIC_SLOTS_WAITING, atomic_load(&shared->admission.waiting));

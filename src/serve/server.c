@@ -63,7 +63,7 @@ static int init_shared(struct server *server, struct error *error)
     admission_init(&shared->admission, shared->settings.max_inflight);
     atomic_init(&shared->connections, 0);
     atomic_init(&shared->calls, 0);
-    atomic_init(&shared->ready, false);
+    atomic_init(&shared->loaded, false);
     atomic_init(&shared->draining, false);
     return task_pool_new(cpu_quota(), &shared->tasks, error);
 }

@@ -20,6 +20,7 @@ import time
 import contenders
 import lab
 import large
+import native
 import overload
 import plot
 import report
@@ -39,6 +40,8 @@ WITH_TARGET = [
     ("the rows beside nginx", small.measure_beside_nginx),
     ("the rows beside other servers", small.measure_beside_peers),
     ("the rows over gRPC", rpc.measure_grpc),
+    ("the native model", native.measure_native),
+    ("the worker's own time", native.measure_worker_overhead),
     ("the slow model", large.measure_slow_model),
     ("the wide body", large.measure_wide_body),
     ("the overload", overload.measure_overload),

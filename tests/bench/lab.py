@@ -60,8 +60,13 @@ class Lab:
         """The runtime's own Run in a loop: a measurement of tests/bench/measure.h."""
         return self._program("bare_ort", "run", self.runtime, model, threads, rows, milliseconds)
 
-    def run_backend(self, model, rows, milliseconds, threads=1):
-        return self._program("bare_backend", self.runtime, model, threads, rows, milliseconds)
+    def run_backend(self, model, rows, milliseconds, threads=1, runtime=None):
+        """`runtime`: the Python of a scikit-learn model, else the shared library."""
+        return self._program("bare_backend", runtime or self.runtime, model, threads, rows, milliseconds)
+
+    def run_bare_sklearn(self, python, model, rows, milliseconds):
+        script = pathlib.Path(__file__).with_name("bare_sklearn.py")
+        return self._program(python, script, model, rows, milliseconds)
 
     def run_codec(self, case, file, features, milliseconds):
         return self._program("bench_codec", case, file, features, milliseconds)

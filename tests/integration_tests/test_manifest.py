@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from backends import fake_model
 from onnxd_server import EXAMPLES, ROOT, Server, expect_error, run_onnxd, wait_for
 
 CSV = "text/csv"
@@ -100,6 +101,16 @@ def test_warmup_that_fails_is_told(model_dir):
     manifest = {"warmup": {"content_type": "application/json", "body": [[0, 99]]}}
     with Server(model_dir("lookup", manifest), expect_ready=False) as server:
         wait_for(lambda: server.log_lines("warm"), "a log line about the warm-up sample")
+
+
+@pytest.mark.fake_backend
+@pytest.mark.parametrize("rows, shared", [([[3, 4], [5, 6]], True), ([[3, 4]], False)])
+def test_a_sample_tells_whether_rows_are_independent(start, tmp_path, rows, shared):
+    """The model refuses what a trial makes up; two rows of the manifest's sample stand in for it."""
+    directory = fake_model(tmp_path / "picky", poison=0.5)
+    (directory / "manifest.json").write_text(json.dumps({"warmup": {"body": rows}}))
+    server = start(directory, fake=True)
+    assert ("will not share a run" in server.stderr()) != shared
 
 
 def test_check_of_a_good_manifest(model_dir):

@@ -89,7 +89,7 @@ static inline void fixture_deploy(struct fixture *fixture)
         io_thread_deploy(&fixture->shared.threads[i], deployment_ref(deployment));
     }
     io_thread_deploy(fixture->io, deployment);
-    atomic_store(&fixture->shared.ready, true);
+    atomic_store(&fixture->shared.loaded, true);
 }
 
 static inline void fixture_init(struct fixture *fixture, const char *script,

@@ -280,7 +280,7 @@ static void a_very_fat_worker_is_killed_in_its_run(void **state)
     struct worker *worker = take(pool);
     atomic_store(&fat_bytes, LIMIT + LIMIT / 2 + 1);
     atomic_store(&fat_pid, worker_pool_process(worker)->pid);
-    int status = worker_process_wait(worker_pool_process(worker), LONG_NS);
+    int status = worker_process_wait(worker_pool_process(worker), LONG_NS, NULL);
     assert_int_equal(WTERMSIG(status), SIGKILL);
     assert_int_equal(worker_pool_drop(pool, worker, WORKER_END_DIED, "died"), WORKER_END_MEMORY);
     told_until("was killed: it had 150 MiB in memory, and may have 100; failures in a row: 1", 1);

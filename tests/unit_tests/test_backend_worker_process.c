@@ -85,7 +85,7 @@ static void gives_up_what_it_does_not_need(void **state)
     assert_true(leak >= 0);
     struct worker_process process = start(argv, environment, leak);
     read_log(&process, text, sizeof(text));
-    int status = worker_process_wait(&process, UINT64_C(60000000000));
+    int status = worker_process_wait(&process, UINT64_C(60000000000), NULL);
     assert_int_equal(WEXITSTATUS(status), 7);
     assert_int_equal(process.pid, getpgid(process.pid));
     worker_process_end(&process, NULL);
@@ -268,7 +268,7 @@ static void waits_for_an_answer_no_longer_than_told(void **state)
     process = start(argv, no_environment, -1);
     assert_int_equal(worker_process_receive(&process, 0, bytes, &packet, &error), WORKER_GONE);
     assert_int_equal(worker_process_send(&process, &end, &error), ERR_INTERNAL);
-    assert_int_equal(worker_process_wait(&process, UINT64_C(60000000000)), 0);
+    assert_int_equal(worker_process_wait(&process, UINT64_C(60000000000), NULL), 0);
     worker_process_end(&process, NULL);
 }
 

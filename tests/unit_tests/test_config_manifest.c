@@ -372,6 +372,7 @@ static void loads_files(void **state)
 }
 
 /* A model: x float32[N, 4], ids int64[N], image float32[1, 3, 8, 8]; label, scores, probabilities. */
+static const struct slice model_features[] = {{"age", 3}, {"income", 6}};
 static struct port test_inputs[] = {
     {.name = {"x", 1},
      .kind = PORT_TENSOR,
@@ -386,6 +387,14 @@ static struct port test_inputs[] = {
      .rank = 1,
      .dims = {-1}},
     {.name = {"any", 3}, .kind = PORT_TENSOR, .dtype = DTYPE_F32, .rank_known = false},
+    {.name = {"named", 5},
+     .kind = PORT_TENSOR,
+     .dtype = DTYPE_F64,
+     .rank_known = true,
+     .rank = 2,
+     .dims = {-1, 2},
+     .feature_names = model_features,
+     .feature_name_count = 2},
 };
 static struct port test_outputs[] = {
     {.name = {"label", 5},
@@ -454,9 +463,16 @@ static const struct {
      "inputs[0].units: the manifest has 3, the model has 4 features (\"x\")\n"},
     {"{\"inputs\":[{\"name\":\"any\",\"shape\":[1,2,3]},{\"name\":\"X\"},{\"name\":\"ids\","
      "\"dtype\":\"int32\",\"feature_names\":[\"a\",\"b\"]}]}",
-     "inputs[1].name: the manifest says \"X\", the model's inputs are \"x\", \"ids\", \"any\"\n"
+     "inputs[1].name: the manifest says \"X\", the model's inputs are \"x\", \"ids\", \"any\", "
+     "\"named\"\n"
      "inputs[2].dtype: the manifest says int32, the model says int64 (\"ids\")\n"
      "inputs[2].feature_names: the manifest has 2, the model has 1 features (\"ids\")\n"},
+    {"{\"inputs\":[{\"name\":\"named\",\"feature_names\":[\"age\",\"income\"]}]}", ""},
+    {"{\"inputs\":[{\"name\":\"named\",\"feature_names\":[\"income\",\"age\"]}]}",
+     "inputs[0].feature_names[0]: the manifest says \"income\", the model says \"age\" "
+     "(\"named\")\n"},
+    {"{\"inputs\":[{\"name\":\"named\",\"feature_names\":[\"age\"]}]}",
+     "inputs[0].feature_names: the manifest has 1, the model has 2 features (\"named\")\n"},
     {OUTPUT("\"label\",\"class_labels\":[\"a\",\"b\"]"), ""},
     {OUTPUT("\"scores\",\"class_labels\":[\"a\",\"b\",\"c\"]"), ""},
     {OUTPUT("\"scores\",\"class_labels\":[\"a\",\"b\"]"),
@@ -483,11 +499,11 @@ static const struct {
              "\"ONNX_INPUT_MAP_JSON\":{\"a\":\"x\",\"b\":\"z\"},"
              "\"ONNX_OUTPUT_MAP_JSON\":{\"k\":\"w\"}"),
      "settings.ONNX_INPUT_NAME: the manifest says \"y\", the model's inputs are \"x\", \"ids\", "
-     "\"any\"\n"
+     "\"any\", \"named\"\n"
      "settings.ONNX_OUTPUT_NAME: the manifest says \"x\", the model's outputs are \"label\", "
      "\"scores\", \"p\", \"probabilities\"\n"
      "settings.ONNX_INPUT_MAP_JSON[\"b\"]: the manifest says \"z\", the model's inputs are \"x\", "
-     "\"ids\", \"any\"\n"
+     "\"ids\", \"any\", \"named\"\n"
      "settings.ONNX_OUTPUT_MAP_JSON[\"k\"]: the manifest says \"w\", the model's outputs are "
      "\"label\", \"scores\", \"p\", \"probabilities\"\n"},
 };

@@ -232,6 +232,13 @@ static const struct {
     {"ONNX_OUTPUT_MAP_JSON", "{\"a\":\"positive\"}"},
     {"ONNX_INPUT_DTYPE_MAP_JSON", "{\"a\":\"float32\"}"},
     {"ONNX_DYNAMIC_BATCH", "n"},
+    {"MODEL_OUTPUT", "transform"},
+    {"WORKERS", "3"},
+    {"WORKER_PYTHON", "/opt/venv/bin/python"},
+    {"WORKER_COMMAND", "/opt/worker --fast"},
+    {"WORKER_ENVIRONMENT", "MODEL_KEY"},
+    {"WORKER_MAX_RSS_MB", "512"},
+    {"WORKER_START_TIMEOUT_S", "7"},
 };
 
 /*

@@ -3,13 +3,17 @@
 
 #include "base/mem.h"
 #include "sched/batch.h"
+#include "sched/execution.h"
 #include "unit_tests/testing.h"
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* A backend that doubles every number, fails on a negative one and can answer a row too many. */
 struct double_model {
     unsigned runs;
     int64_t extra_rows;
     bool as_sequence;
+    uint64_t limits_ns[4]; /* of runs that had one, by their number */
 };
 
 static int double_tensor(const struct tensor *input, int64_t rows, struct value *ret_value)
@@ -184,6 +188,103 @@ static void only_the_guilty_fails(void **state)
     arena_done(&scratch);
 }
 
+/* A run of more than one row, or one of a negative number, takes longer than any limit. */
+static int hanging_run_within(struct backend_model *model, const struct tensor *inputs,
+                              const size_t *wanted, size_t wanted_count, uint64_t limit_ns,
+                              struct arena *arena, struct value *values, struct error *error)
+{
+    struct double_model *state = (struct double_model *)(void *)model;
+    state->limits_ns[state->runs % COUNT_OF(state->limits_ns)] = limit_ns;
+    if (tensor_rows(inputs) > 1 || ((const float *)inputs->at)[0] < 0) {
+        state->runs++;
+        return error_set(error, ERR_TIMEOUT, "too long");
+    }
+    return double_run(model, inputs, wanted, wanted_count, arena, values, error);
+}
+
+static const struct backend hanging_backend = {
+    .name = "hanging", .run = double_run, .run_within = hanging_run_within};
+
+static void one_that_hangs_costs_its_company_little(void **state)
+{
+    (void)state;
+    struct double_model model = {0};
+    struct batch_target target = target_of(&model);
+    target.backend = &hanging_backend;
+    target.run_timeout_ns = 80;
+    struct request requests[3];
+    make_request(&requests[0], 1, 2, -5);
+    make_request(&requests[1], 1, 2, 1);
+    make_request(&requests[2], 1, 2, 3);
+    struct arena scratch;
+    arena_init(&scratch, 1024, 1 << 20);
+    struct batch_report report;
+    batch_run(&target, chain(requests, 3), &scratch, &report);
+    assert_int_equal(report.runs, 4);
+    assert_int_equal(requests[0].job.status, ERR_TIMEOUT);
+    assert_int_equal(requests[1].job.status, ERR_OK);
+    assert_int_equal(requests[2].job.status, ERR_OK);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(model.limits_ns[i], 10); /* an eighth */
+    }
+    for (size_t i = 0; i < 3; i++) {
+        end_request(&requests[i]);
+    }
+    arena_done(&scratch);
+}
+
+/* Runs that are known to take long get four times as long, never more than the whole. */
+static void a_slow_model_is_given_its_time(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t row_ns, limit_ns;
+    } cases[] = {{1, 1000}, {100, 1200}, {500, 6000}, {1000, 8000}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct double_model model = {0};
+        struct execution execution;
+        execution_init(&execution, EXECUTION_POOLED, 0);
+        execution_seed(&execution, 1, cases[i].row_ns);
+        struct batch_target target = target_of(&model);
+        target.backend = &hanging_backend;
+        target.execution = &execution;
+        target.run_timeout_ns = 8000;
+        struct request requests[3];
+        for (size_t j = 0; j < 3; j++) {
+            make_request(&requests[j], 1, 2, 1);
+        }
+        struct arena scratch;
+        arena_init(&scratch, 1024, 1 << 20);
+        struct batch_report report;
+        batch_run(&target, chain(requests, 3), &scratch, &report);
+        assert_int_equal(model.limits_ns[0], cases[i].limit_ns);
+        for (size_t j = 0; j < 3; j++) {
+            assert_int_equal(requests[j].job.status, ERR_OK);
+            end_request(&requests[j]);
+        }
+        arena_done(&scratch);
+    }
+}
+
+/* A job that nobody shares with may take all the time there is: that is the backend's own affair. */
+static void one_alone_is_not_hurried(void **state)
+{
+    (void)state;
+    struct double_model model = {0};
+    struct batch_target target = target_of(&model);
+    target.backend = &hanging_backend;
+    target.run_timeout_ns = 80;
+    struct request request;
+    make_request(&request, 2, 2, 1);
+    struct arena scratch;
+    arena_init(&scratch, 1024, 1 << 20);
+    struct batch_report report;
+    batch_run(&target, chain(&request, 1), &scratch, &report);
+    assert_int_equal(request.job.status, ERR_OK);
+    end_request(&request);
+    arena_done(&scratch);
+}
+
 static void a_wrong_row_count_is_not_shared(void **state)
 {
     (void)state;
@@ -242,6 +343,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gives_each_its_own_rows),
         cmocka_unit_test(only_the_guilty_fails),
+        cmocka_unit_test(one_that_hangs_costs_its_company_little),
+        cmocka_unit_test(a_slow_model_is_given_its_time),
+        cmocka_unit_test(one_alone_is_not_hurried),
         cmocka_unit_test(a_wrong_row_count_is_not_shared),
         cmocka_unit_test(survives_every_failed_allocation),
     };

@@ -62,10 +62,10 @@ static void loads_reloads_and_keeps_what_it_has(void **state)
     begin(&fixture);
     assert_int_equal(io_thread_start(fixture.io, NULL), ERR_OK);
     struct loader *loader = start_loader(&fixture);
-    assert_false(atomic_load(&fixture.shared.ready));
+    assert_false(atomic_load(&fixture.shared.loaded));
     loader_request(loader);
     wait_for_load();
-    assert_true(atomic_load(&fixture.shared.ready));
+    assert_true(atomic_load(&fixture.shared.loaded));
     for (int i = 0; i < 20; i++) {
         loader_request(loader);
         wait_for_load();
@@ -75,7 +75,7 @@ static void loads_reloads_and_keeps_what_it_has(void **state)
     fixture_write_model(&fixture, FIXTURE_ECHO);
     loader_request(loader);
     wait_for_load();
-    assert_true(atomic_load(&fixture.shared.ready));
+    assert_true(atomic_load(&fixture.shared.loaded));
     drain_and_join(&fixture);
     stop_loader(loader);
     io_thread_done(fixture.io);

@@ -2,7 +2,7 @@
 
 What the reference does for a request, and no more: count it (prometheus-fastapi-instrumentator, whose
 metric names are the reference's), hold the body to its limit, take one of its slots, choose by the
-content type, hold the rows to their limit, run the model, answer with JSON. The run is on the event
+content type, hold the rows to their limit, run the model (ONNX, or scikit-learn by joblib), answer with JSON. The run is on the event
 loop, without a thread pool: that is the faster way for a model this small.
 """
 
@@ -11,7 +11,6 @@ import json
 import os
 
 import numpy
-import onnxruntime
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_fastapi_instrumentator import Instrumentator
@@ -21,11 +20,27 @@ MAX_RECORDS = 5000
 MAX_INFLIGHT = 16
 ACQUIRE_TIMEOUT_S = 0.25
 
-options = onnxruntime.SessionOptions()
-options.intra_op_num_threads = 1
-session = onnxruntime.InferenceSession(os.environ["BENCH_MODEL"], options, ["CPUExecutionProvider"])
-input_name = session.get_inputs()[0].name
-output_name = session.get_outputs()[0].name
+
+
+def load_onnx(path):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+    input_name = session.get_inputs()[0].name
+    output_name = session.get_outputs()[0].name
+    return lambda rows: session.run([output_name], {input_name: rows})[0]
+
+
+def load_sklearn(path):
+    import joblib
+
+    return joblib.load(path).predict
+
+
+model = os.environ["BENCH_MODEL"]
+run = load_sklearn(model) if model.endswith(".joblib") else load_onnx(model)
 
 app = FastAPI()
 Instrumentator().instrument(app).expose(app)
@@ -68,4 +83,4 @@ def predict(body, content_type):
     rows = numpy.asarray(payload["instances"] if isinstance(payload, dict) else payload, numpy.float32)
     if len(rows) > MAX_RECORDS:
         return refuse(400, f"too_many_records: {len(rows)} > {MAX_RECORDS}")
-    return JSONResponse(session.run([output_name], {input_name: rows})[0].tolist())
+    return JSONResponse(run(rows).tolist())
