@@ -83,7 +83,7 @@ static inline bool worker_is_starting(const struct worker *worker)
 /* With the lock held: it is to go. `reason` may be NULL. */
 void worker_doom(struct worker *worker, enum worker_end end, bool kill, const char *reason);
 
-/* The supervisor's thread; ends when the pool is closing and no process is left. */
-void *worker_supervise(void *pool);
+/* The thread of a pool (its argument); ends when that is closing and no process is left. */
+void *worker_supervise(void *argument);
 
 #endif
