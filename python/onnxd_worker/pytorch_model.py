@@ -6,6 +6,7 @@ those that the first module with weights tells; a trial run then shows the outpu
 names where it has outputs.
 """
 
+import contextlib
 import inspect
 import sys
 
@@ -17,6 +18,7 @@ from onnxd_worker.protocol import Port
 from onnxd_worker.tensors import OutputError
 
 torch = None  # set by load
+_inference = contextlib.ExitStack()  # never left
 
 
 def load(options):
@@ -26,7 +28,7 @@ def load(options):
     torch.set_num_threads(threads)
     torch.set_num_interop_threads(1)
     # For the life of the process: entering it at every run would cost more than many a model.
-    torch.inference_mode().__enter__()
+    _inference.enter_context(torch.inference_mode())
     path = options["model"]
     with LoadFailure(path):
         module = _read(path)
