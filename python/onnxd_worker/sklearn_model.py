@@ -8,6 +8,7 @@ many outputs, "predict_proba_0" and so on.
 """
 
 import pickle
+import sys
 import warnings
 
 import numpy as np
@@ -83,6 +84,12 @@ def _to_array(value):
         return np.asarray(value)
     except ValueError as problem:  # lists of unequal lengths
         raise OutputError(f"the model gave what is no array: {problem}") from problem
+
+
+def _not_fitted():
+    """The exception of an estimator that was saved before it was fitted: no client's fault."""
+    exceptions = sys.modules.get("sklearn.exceptions")
+    return () if exceptions is None else exceptions.NotFittedError
 
 
 def _labels(classes):
@@ -184,7 +191,10 @@ class SklearnModel(Model):
         """Sets `outputs` and `_sources`: for each its method, and which part of a list it is."""
         self.outputs, self._sources = [], []
         for method in self._methods:
-            results = [trial.quietly(self._call, method, self._prepare(self._made_up(rows))) for rows in (2, 3)]
+            results = [
+                trial.quietly(self._call, method, self._prepare(self._made_up(rows)), fatal=_not_fitted())
+                for rows in (2, 3)
+            ]
             if results[0] is None or results[1] is None:
                 ports = [self._guess(method)]
             elif isinstance(results[0], list):

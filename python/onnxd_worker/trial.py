@@ -30,12 +30,14 @@ def rows_for(ports, rows, free):
     return arrays
 
 
-def quietly(run, *arguments):
-    """run(...) without its warnings; None where it fails, which `run` may do in any way."""
+def quietly(run, *arguments, fatal=()):
+    """run(...) without its warnings; None where it fails, which `run` may do in any way but the fatal ones."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
             return run(*arguments)
+        except fatal:
+            raise
         except Exception:
             return None
 

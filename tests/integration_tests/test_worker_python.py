@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import venv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -120,6 +121,19 @@ def models(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def python(tmp_path_factory):
+    """A Python with NumPy, and in scikit-learn's place next to nothing: it starts in no time."""
+    folder = tmp_path_factory.mktemp("python")
+    venv.create(folder, with_pip=False)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    for path in Path(np.__file__).parents[1].glob("numpy*"):
+        (packages / path.name).symlink_to(path)
+    (packages / "sklearn.py").write_text('__version__ = "1.0"\n')
+    (packages / "joblib.py").write_text("")
+    return folder / "bin" / "python"
+
+
+@pytest.fixture(scope="module")
 def packed(tmp_path_factory):
     path = tmp_path_factory.mktemp("packed") / "worker.zip"
     subprocess.run([ROOT / "scripts" / "pack-worker", path], check=True)
@@ -127,8 +141,8 @@ def packed(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def echo(models):
-    with Worker() as worker:
+def echo(models, python):
+    with Worker(python=python) as worker:
         yield worker.open("sklearn", models("Echo"))
 
 
@@ -136,10 +150,10 @@ def text_row(*texts):
     return np.array([texts], object)
 
 
-def test_packed(packed, models):
-    with Worker(packed) as worker:
+def test_packed(packed, models, python):
+    with Worker(packed, python) as worker:
         worker.open("sklearn", models("Echo"))
-        assert worker.framework == "scikit-learn" and worker.version
+        assert worker.framework == "scikit-learn"
         assert worker.run(np.ones((1, 2))).tolist() == [[1, 1]]
 
 
@@ -148,8 +162,8 @@ def test_packing_twice_gives_the_same(packed, tmp_path):
     assert (tmp_path / "again.zip").read_bytes() == packed.read_bytes()
 
 
-def test_the_newest_version_may_be_newer(models):
-    with Worker() as worker:
+def test_the_newest_version_may_be_newer(models, python):
+    with Worker(python=python) as worker:
         worker.hello({"kind": "sklearn", "model": str(models("Echo"))}, 1, 3)
         worker.ready()
 
@@ -262,25 +276,13 @@ BAD_RUNS = {
 
 
 @pytest.fixture(scope="module")
-def ready_workers(models):
-    """Workers that are started while the one before is tested."""
-    made = [Worker()]
-    options = {"kind": "sklearn", "model": str(models("Echo"))}
-    made[0].hello(options)
-
-    def take():
-        worker = made.pop().ready()
-        made.append(Worker())
-        made[0].hello(options)
-        return worker
-
-    yield take
-    made[0].kill()
+def ready_worker(models, python):
+    return lambda: Worker(python=python).open("sklearn", models("Echo"))
 
 
 @pytest.mark.parametrize(("packet", "content"), BAD_RUNS.values(), ids=BAD_RUNS)
-def test_bad_run(ready_workers, packet, content):
-    with ready_workers() as worker:
+def test_bad_run(ready_worker, packet, content):
+    with ready_worker() as worker:
         worker.write_input(content)
         worker.write_input(b"", 4096)
         worker.send(packet)
@@ -290,21 +292,21 @@ def test_bad_run(ready_workers, packet, content):
         assert "broke the protocol" in ended.value.log
 
 
-def test_what_the_bad_runs_are_made_of_is_good(ready_workers):
-    with ready_workers() as worker:
+def test_what_the_bad_runs_are_made_of_is_good(ready_worker):
+    with ready_worker() as worker:
         worker.write_input(GOOD.ljust(144, b"\0"))
         worker.run_number = 1
         worker.send(run_packet())
         assert worker.read_result([0])[0].tolist() == [[0, 0]]
 
 
-def test_end(ready_workers):
-    with ready_workers() as worker:
+def test_end(ready_worker):
+    with ready_worker() as worker:
         assert worker.end() == 0
 
 
-def test_the_end_of_the_socket_is_the_end(ready_workers):
-    with ready_workers() as worker:
+def test_the_end_of_the_socket_is_the_end(ready_worker):
+    with ready_worker() as worker:
         worker.ours.close()
         assert worker.wait() == 0
 
@@ -316,8 +318,8 @@ def test_the_end_of_the_socket_before_hello():
         assert worker.log() == ""
 
 
-def test_interrupts_are_not_for_workers(ready_workers):
-    with ready_workers() as worker:
+def test_interrupts_are_not_for_workers(ready_worker):
+    with ready_worker() as worker:
         os.kill(worker.pid, signal.SIGINT)
         assert worker.run(np.ones((4, 1))).tolist() == [[1]] * 4
 
@@ -376,8 +378,8 @@ def test_wanted(echo, wanted):
     assert [value.tolist() for value in values] == [[[2.0]] * 4] * len(wanted)
 
 
-def test_areas_grow(models):
-    with Worker(input_bytes=64, output_bytes=0) as worker:
+def test_areas_grow(models, python):
+    with Worker(python=python, input_bytes=64, output_bytes=0) as worker:
         worker.open("sklearn", models("Echo"))
         for rows in (1, 100, 10, 5000, 1, 300_000, 4):
             values = np.arange(1.0, rows + 1).reshape(rows, 1)
@@ -386,8 +388,8 @@ def test_areas_grow(models):
             assert (worker.run(texts) == texts).all()
 
 
-def test_output_alone_grows(models):
-    with Worker() as worker:
+def test_output_alone_grows(models, python):
+    with Worker(python=python) as worker:
         worker.open("sklearn", models("Big"))
         for count in (1, 1 << 20, 5):
             assert worker.run(np.full(1, float(count))).tolist() == [count] * count
@@ -397,8 +399,8 @@ def test_output_alone_grows(models):
         assert worker.run(np.full(1, 3.0)).tolist() == [3, 3, 3]
 
 
-def test_inputs_are_the_shared_memory_itself(models):
-    with Worker() as worker:
+def test_inputs_are_the_shared_memory_itself(models, python):
+    with Worker(python=python) as worker:
         worker.open("sklearn", models("Doubler"))
         values = np.arange(1.0, 5).reshape(4, 1)
         assert worker.run(values).tolist() == [2, 4, 6, 8]
@@ -412,8 +414,8 @@ def test_an_input_left_out(echo):
 
 
 @pytest.fixture(scope="module")
-def giver(models):
-    with Worker() as worker:
+def giver(models, python):
+    with Worker(python=python) as worker:
         yield worker.open("sklearn", models("Giver"))
 
 
@@ -444,8 +446,8 @@ def test_what_cannot_be_sent(giver, what):
 
 
 @pytest.fixture(scope="module")
-def breaker(models):
-    with Worker() as worker:
+def breaker(models, python):
+    with Worker(python=python) as worker:
         yield worker.open("sklearn", models("Breaker"))
 
 
@@ -490,8 +492,8 @@ def test_a_model_may_print(breaker):
 
 
 @pytest.mark.parametrize(("what", "code"), [("os._exit", 9), ("abort", -signal.SIGABRT)])
-def test_a_model_that_ends_its_process(models, what, code):
-    with Worker() as worker:
+def test_a_model_that_ends_its_process(models, python, what, code):
+    with Worker(python=python) as worker:
         worker.open("sklearn", models("Breaker"))
         with pytest.raises(Ended) as ended:
             worker.run(text_row(what))
@@ -535,8 +537,8 @@ def test_the_pins_are_what_the_lock_files_hold():
     ("options", "words"),
     [({"kind": "spark"}, "'spark'"), ({"kind": "sklearn"}, "option model"), ({}, "kind")],
 )
-def test_options_that_cannot_be_served(options, words):
-    with Worker() as worker:
+def test_options_that_cannot_be_served(python, options, words):
+    with Worker(python=python) as worker:
         worker.hello(options)
         with pytest.raises(LoadError, match=words) as failed:
             worker.ready()
