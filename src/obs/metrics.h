@@ -67,6 +67,8 @@ enum metric {
     METRIC_RELOADS,           /* result */
     METRIC_LOG_LINES_DROPPED, /* reason */
     METRIC_HEAP_ALLOCATIONS,
+    METRIC_SPANS_EXPORTED,
+    METRIC_SPANS_DROPPED,
     METRIC_BUILD_INFO,
     METRIC_COUNT
 };
@@ -133,6 +135,9 @@ static inline unsigned series_rpc(enum metric_rpc rpc, enum grpc_status status)
 {
     return (unsigned)rpc * GRPC_STATUSES + (unsigned)status;
 }
+
+/* The name of a gRPC status: "INVALID_ARGUMENT". Static. */
+struct slice metrics_grpc_status(enum grpc_status status);
 
 /* All metrics of the process. Shards are made before their threads start. */
 struct metrics;

@@ -347,6 +347,15 @@ const struct metric_definition metric_definitions[METRIC_COUNT] = {
                                  .help =
                                      "Heap allocations of the server itself, without the runtime.",
                                  .kind = METRIC_COUNTER},
+    [METRIC_SPANS_EXPORTED] = {.name = "onnxd_spans_exported_total",
+                               .help = "Spans that the collector took.",
+                               .kind = METRIC_COUNTER,
+                               .optional = true},
+    [METRIC_SPANS_DROPPED] = {.name = "onnxd_spans_dropped_total",
+                              .help =
+                                  "Spans that found no room or were not taken by the collector.",
+                              .kind = METRIC_COUNTER,
+                              .optional = true},
     [METRIC_BUILD_INFO] = {.name = "onnxd_build_info",
                            .help = "1, labelled with what this build is.",
                            .kind = METRIC_GAUGE,
@@ -374,4 +383,9 @@ unsigned metric_cells(const struct metric_definition *definition)
         break;
     }
     return 1;
+}
+
+struct slice metrics_grpc_status(enum grpc_status status)
+{
+    return slice_from_str(code_names[status]);
 }

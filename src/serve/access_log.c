@@ -62,6 +62,13 @@ static bool is_empty(const struct exchange *exchange)
     return exchange->request.method.len == 0 && exchange->response.status == 0;
 }
 
+/* Two digits, as they were written for the client. */
+static struct slice call_status(const struct grpc_call *call)
+{
+    int status = (call->status_text[0] - '0') * 10 + call->status_text[1] - '0';
+    return metrics_grpc_status((enum grpc_status)status);
+}
+
 void access_log_write(struct exchange *exchange)
 {
     if (is_empty(exchange)) {
@@ -81,10 +88,7 @@ void access_log_write(struct exchange *exchange)
     };
     size_t count = 8;
     if (call != NULL && call->is_finished) {
-        fields[count++] = (struct log_field){.name = "grpc_status",
-                                             .text = slice_from_str(call->status_text[0] == '0'
-                                                                        ? call->status_text + 1
-                                                                        : call->status_text)};
+        fields[count++] = (struct log_field){.name = "grpc_status", .text = call_status(call)};
     }
     struct log_context context = exchange_log_context(exchange);
     log_event(LOG_INFO, &context, "request", fields, count);

@@ -190,7 +190,7 @@ def test_http2_and_grpc_have_lines(start, tmp_path):
     good, bad = access_lines(server, 3)[1:]
     assert list(good) == [*BASE_FIELDS, "grpc_status", "request_id"]
     assert (good["method"], good["path"]) == ("POST", f"/{onnxd_grpc.SERVICE}/Predict")
-    assert (good["protocol"], good["grpc_status"], bad["grpc_status"]) == ("grpc", "0", "3")
+    assert (good["protocol"], good["grpc_status"], bad["grpc_status"]) == ("grpc", "OK", "INVALID_ARGUMENT")
     assert good["bytes_in"] > 7 and good["bytes_out"] > 7
 
 
