@@ -5,10 +5,11 @@ SHELL := /bin/bash
 MODEL ?= examples/models/iris_logistic_regression
 PORT ?= 8080
 FUZZ_SECONDS ?= 20
+PROMETHEUS_SECONDS ?= 60
 PYTEST_ARGS ?=
 
 .PHONY: help run demo build test test-unit test-integration test-e2e dev clang asan tsan fuzz soak soak-workers \
-        bench bench-quick bench-budget bench-budget-write grpc-generate grpc-check lint tidy format \
+        prometheus-check bench bench-quick bench-budget bench-budget-write grpc-generate grpc-check lint tidy format \
         setup lock ci clean distclean env-sklearn env-torch env-tensorflow test-frameworks
 
 help: ## list the targets
@@ -16,7 +17,7 @@ help: ## list the targets
 	    for (i = 1; i <= n; i++) printf "  %-18s %s\n", names[i], $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PORT=$(PORT)  MODEL=$(MODEL)"
-	@echo "  FUZZ_SECONDS=$(FUZZ_SECONDS)  PYTEST_ARGS=$(PYTEST_ARGS)"
+	@echo "  FUZZ_SECONDS=$(FUZZ_SECONDS)  PROMETHEUS_SECONDS=$(PROMETHEUS_SECONDS)  PYTEST_ARGS=$(PYTEST_ARGS)"
 
 run: build ## set up, build, serve MODEL on PORT (Ctrl-C stops it)
 	@PORT=$(PORT) exec build/onnxd serve $(MODEL)
@@ -83,6 +84,11 @@ soak-workers: ## kill a worker every second for a minute under load: every reque
 	@scripts/setup test
 	@scripts/build release program
 	@.venv/bin/python tests/soak_workers.py
+
+prometheus-check: ## a real Prometheus scrapes a loaded server for PROMETHEUS_SECONDS: its figures are the clients'
+	@scripts/setup ci
+	@scripts/build release program
+	@.venv/bin/python tests/prometheus_scrape.py --seconds $(PROMETHEUS_SECONDS)
 
 bench: ## compare with nginx and other servers (< 10 min), write docs/performance.md and docs/bench.svg
 	@scripts/setup bench
