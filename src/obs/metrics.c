@@ -101,7 +101,8 @@ static unsigned find_model(struct metrics *metrics, struct slice name)
 {
     unsigned count = atomic_load_explicit(&metrics->model_count, memory_order_relaxed);
     for (unsigned i = 0; i < count; i++) {
-        if (slice_eq(slice_from_str(metrics->models[i]), name)) {
+        const char *known = metrics->models[i];
+        if (slice_eq(slice_make(known, strlen(known)), name)) {
             return i;
         }
     }

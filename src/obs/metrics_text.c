@@ -253,7 +253,8 @@ static void put_exemplar(struct writer *writer, unsigned bucket)
     put(writer, SLICE("\"} "));
     put_number(writer, scaled(writer->definition, copy.value));
     put(writer, SLICE(" "));
-    put_number(writer, (double)(copy.trace.unix_ns / 1000000u) / 1000);
+    uint64_t unix_ms = copy.trace.unix_ns / 1000000u;
+    put_number(writer, (double)unix_ms / 1000);
 }
 
 /* Returns what the last bucket says. */

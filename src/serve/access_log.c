@@ -74,7 +74,7 @@ void access_log_write(struct exchange *exchange)
     if (is_empty(exchange)) {
         return; /* a connection that ended before its next request */
     }
-    uint64_t took_ns = exchange->io->shared->clock_ns() - exchange->started_ns;
+    uint64_t took_us = (exchange->io->shared->clock_ns() - exchange->started_ns) / CLOCK_NS_PER_US;
     const struct grpc_call *call = exchange->call;
     struct log_field fields[FIELDS_MAX] = {
         {.name = "method", .text = shown(exchange->request.method)},
@@ -82,7 +82,7 @@ void access_log_write(struct exchange *exchange)
         {.name = "status", .number = exchange->response.status},
         {.name = "bytes_in", .number = (double)exchange->request_bytes},
         {.name = "bytes_out", .number = (double)answer_bytes(exchange)},
-        {.name = "duration_ms", .number = (double)(took_ns / CLOCK_NS_PER_US) / 1000},
+        {.name = "duration_ms", .number = (double)took_us / 1000},
         {.name = "protocol", .text = slice_from_str(protocol_of(exchange))},
         {.name = "client", .text = shown(exchange->client)},
     };

@@ -12,6 +12,7 @@
 
 /* Many times what there is to say; a scrape is refused rather than let grow. */
 #define TEXT_MAX_BYTES ((size_t)16 * 1024 * 1024)
+/* Room for the text of one model, so that a scrape allocates once. */
 #define TEXT_USUAL_BYTES ((size_t)96 * 1024)
 
 _Static_assert((int)KILL_TIMEOUT == (int)BACKEND_KILL_TIMEOUT &&
@@ -162,6 +163,7 @@ static void answer(struct scrape *scrape)
         if (scrape->wants_gzip) {
             exchange_add_field(exchange, SLICE("Content-Encoding"), SLICE("gzip"));
         }
+        exchange->response_storage = &exchange->kept_reply;
         rest_respond(exchange, 200, metrics_content_type(scrape->format),
                      bytes_slice(&exchange->kept_reply));
     }
