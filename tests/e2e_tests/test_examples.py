@@ -17,6 +17,7 @@ sys.path.append(str(ROOT))
 from examples import serving  # noqa: E402
 
 TIMEOUT_S = 100
+FRAMEWORK_TIMEOUT_S = 500  # PyTorch and TensorFlow take their time to be imported, once more by each worker
 PASS = re.compile(r"PASS (\d+) rows, largest difference (\d\.\de[+-]\d\d)")
 
 # A server as far as an example can see, that knows nothing: every row is of class 0.
@@ -76,10 +77,10 @@ class Example:
                     found[int(entry.name)] = (entry / "cmdline").read_bytes()
         return found
 
-    def finish(self):
+    def finish(self, timeout_s=TIMEOUT_S):
         """(exit code, verdict, log); holds it to one verdict and to leaving nothing behind."""
         try:
-            out, errors = self.process.communicate(timeout=TIMEOUT_S)
+            out, errors = self.process.communicate(timeout=timeout_s)
             assert self.processes() == {}
         finally:
             for pid in self.processes():
@@ -91,8 +92,8 @@ class Example:
         return self.process.returncode, verdicts[0], errors
 
 
-def passes(name, tmp_path, rows=150, **options):
-    code, verdict, errors = Example(name, tmp_path, **options).finish()
+def passes(name, tmp_path, rows=150, python=sys.executable, timeout_s=TIMEOUT_S):
+    code, verdict, errors = Example(name, tmp_path, python=python).finish(timeout_s)
     assert code == 0, (verdict, errors)
     match = PASS.fullmatch(verdict)
     assert match, verdict
@@ -103,6 +104,28 @@ def passes(name, tmp_path, rows=150, **options):
 @pytest.mark.parametrize("model", ["logistic_regression", "random_forest", "neural_network"])
 def test_train_and_serve(tmp_path, model):
     passes(f"train_and_serve_{model}", tmp_path)
+
+
+def test_mixed_columns(tmp_path):
+    passes("train_and_serve_mixed_columns", tmp_path, rows=500)
+
+
+def test_native_sklearn(tmp_path):
+    passes("serve_native_sklearn", tmp_path)
+
+
+@pytest.mark.torch
+@pytest.mark.timeout(FRAMEWORK_TIMEOUT_S + 20)
+def test_native_pytorch(tmp_path):
+    python = os.environ["ONNXD_TORCH_PYTHON"]
+    passes("serve_native_pytorch", tmp_path, python=python, timeout_s=FRAMEWORK_TIMEOUT_S)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.timeout(FRAMEWORK_TIMEOUT_S + 20)
+def test_native_tensorflow(tmp_path):
+    python = os.environ["ONNXD_TENSORFLOW_PYTHON"]
+    passes("serve_native_tensorflow", tmp_path, python=python, timeout_s=FRAMEWORK_TIMEOUT_S)
 
 
 # What goes wrong is seen.
