@@ -47,7 +47,7 @@ test-frameworks: ## PyTorch and TensorFlow models: set up both (2.5 GB), run the
 	@scripts/build release
 	@ONNXD_TORCH_PYTHON=$(CURDIR)/.venv.torch/bin/python \
 	    ONNXD_TENSORFLOW_PYTHON=$(CURDIR)/.venv.tensorflow/bin/python \
-	    scripts/run-tests release integration -- -m 'torch or tensorflow' $(PYTEST_ARGS)
+	    scripts/run-tests release integration e2e -- -m 'torch or tensorflow' $(PYTEST_ARGS)
 
 env-sklearn env-torch env-tensorflow: ## a Python to serve such models with: .venv.<framework>/
 	@scripts/setup $@

@@ -96,7 +96,7 @@ enum setting_source {
 };
 
 /* How many settings the table has (checked when it is compiled). */
-enum { SETTINGS_COUNT = 87 };
+enum { SETTINGS_COUNT = 88 };
 
 struct settings {
     /* Service */
@@ -163,6 +163,7 @@ struct settings {
     bool prometheus_enabled;
     struct slice prometheus_path; /* starts with '/' */
     bool swagger_enabled;
+    bool ui_enabled;
     bool otel_enabled;
     bool otel_sdk_disabled;
     struct slice otel_exporter_otlp_endpoint; /* empty: nothing is exported */

@@ -251,6 +251,8 @@ const struct setting settings_table[] = {
      .initial = "/metrics", .help = "where metrics are served"},
     {ROW("SWAGGER_ENABLED", swagger_enabled), OBSERVABILITY, .type = SETTING_BOOL,
      .initial = "false", .help = "serve /openapi.yaml and /docs"},
+    {ROW("UI_ENABLED", ui_enabled), OBSERVABILITY, .type = SETTING_BOOL, .initial = "false",
+     .help = "serve /ui, a page with live plots and a form to try a prediction"},
     {ROW("OTEL_ENABLED", otel_enabled), OBSERVABILITY, .type = SETTING_BOOL, .initial = "true",
      .help = "trace requests where there is an endpoint to send traces to"},
     {ROW("OTEL_SDK_DISABLED", otel_sdk_disabled), OBSERVABILITY, .type = SETTING_BOOL,

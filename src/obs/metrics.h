@@ -84,6 +84,7 @@ enum metric_handler {
     HANDLER_METRICS,
     HANDLER_OPENAPI,
     HANDLER_DOCS,
+    HANDLER_UI,
     HANDLER_NONE,
     HANDLER_COUNT
 };

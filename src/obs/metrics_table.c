@@ -18,6 +18,7 @@ static const char *const handler_names[HANDLER_COUNT] = {
     [HANDLER_METRICS] = "/metrics",
     [HANDLER_OPENAPI] = "/openapi.yaml",
     [HANDLER_DOCS] = "/docs",
+    [HANDLER_UI] = "/ui",
     [HANDLER_NONE] = "none",
 };
 static const char *const method_names[METHOD_COUNT] = {"GET", "POST", "HEAD", "OTHER"};

@@ -6,6 +6,7 @@
 #include "serve/openapi.h"
 #include "serve/rest.h"
 #include "serve/scrape.h"
+#include "serve/ui.h"
 
 #define TEXT_PLAIN SLICE("text/plain; charset=utf-8")
 
@@ -94,6 +95,49 @@ static void answer_asset(struct exchange *exchange)
     rest_respond(exchange, 200, asset->content_type, body);
 }
 
+/* What the page at /ui asks for. It changes with the model, so no cache may keep it. */
+static void answer_ui_model(struct exchange *exchange)
+{
+    struct server_shared *shared = exchange->io->shared;
+    struct deployment *deployment = exchange->io->deployment;
+    struct ui_model model;
+    if (deployment != NULL) {
+        model = (struct ui_model){
+            .name = deployment->name,
+            .kind = model_kind_name(deployment->artifact.kind),
+            .manifest = &deployment->manifest,
+            .signature = deployment->signature,
+            .options = &deployment->codec_options,
+            .wanted = deployment->target.wanted,
+            .wanted_count = deployment->target.wanted_count,
+            .answer = deployment->media,
+            .execution = deployment->settings.execution,
+            .pooled = atomic_load(&deployment->placement.execution.pooled),
+            .batchable = deployment->target.batchable,
+            .max_rows = deployment->target.max_rows,
+        };
+    }
+    struct error error;
+    struct bytes *reply = &exchange->io->reply;
+    bytes_reset(reply, reply->capacity);
+    if (ui_write_model(&shared->settings, io_thread_is_ready(exchange->io),
+                       deployment == NULL ? NULL : &model, reply, &error) != ERR_OK) {
+        answer_failed(exchange, &error);
+        return;
+    }
+    exchange_add_field(exchange, SLICE("Cache-Control"), SLICE("no-store"));
+    rest_respond(exchange, 200, SLICE("application/json"), bytes_slice(reply));
+}
+
+static void answer_ui(struct exchange *exchange)
+{
+    if (slice_eq(exchange->request.path, SLICE("/ui/model.json"))) {
+        answer_ui_model(exchange);
+    } else {
+        answer_asset(exchange);
+    }
+}
+
 void admin_answer(struct exchange *exchange)
 {
     switch (exchange->route.handler) {
@@ -114,6 +158,9 @@ void admin_answer(struct exchange *exchange)
         return;
     case HANDLER_DOCS:
         answer_asset(exchange);
+        return;
+    case HANDLER_UI:
+        answer_ui(exchange);
         return;
     default:
         rest_respond_error(exchange, 404, SLICE("there is no such path"));

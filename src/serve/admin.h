@@ -1,5 +1,5 @@
 /*
- * Everything that is not inference: probes, metrics, the API's description and its page.
+ * Everything that is not inference: probes, metrics, the API's description, and the pages.
  */
 #ifndef SERVE_ADMIN_H
 #define SERVE_ADMIN_H

@@ -1,7 +1,7 @@
 /*
  * The files the binary serves itself, embedded at build time (cmake/assets.cmake): the page below
- * /docs with the script and the style of Swagger UI, and the OpenAPI document it shows. Static,
- * read-only, any thread.
+ * /docs with the script and the style of Swagger UI, the OpenAPI document it shows, and the page at
+ * /ui. Static, read-only, any thread.
  */
 #ifndef SERVE_ASSETS_H
 #define SERVE_ASSETS_H
@@ -26,7 +26,10 @@ static inline struct slice asset_bytes(const struct asset *asset)
 /* No asset inflates to more. */
 #define ASSET_MAX_BYTES (4 * 1024 * 1024)
 
-/* NULL where nothing is embedded under that path. /openapi.yaml is not an asset: it is written. */
+/*
+ * NULL where nothing is embedded under that path. /openapi.yaml and /ui/model.json are
+ * no assets: they are written.
+ */
 const struct asset *asset_find(struct slice path);
 
 /* docs/openapi.yaml as it stands in the source. */

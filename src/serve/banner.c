@@ -69,7 +69,8 @@ void banner_print(FILE *out, const struct deployment *deployment, const struct s
     if (settings->prometheus_enabled) {
         fprintf(out, "  %.*s", SLICE_FMT(settings->prometheus_path));
     }
-    fprintf(out, "%s\n", settings->swagger_enabled ? "  /docs  /openapi.yaml" : "");
+    fprintf(out, "%s%s\n", settings->swagger_enabled ? "  /docs  /openapi.yaml" : "",
+            settings->ui_enabled ? "  /ui" : "");
     if (settings->grpc_enabled) {
         fprintf(out, "  gRPC      localhost:%u  onnxserving.grpc.InferenceService\n",
                 (unsigned)(grpc_port == 0 ? port : grpc_port));

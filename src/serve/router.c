@@ -16,6 +16,7 @@ struct route router_find(const struct settings *settings, struct slice path)
     static const struct route metrics = {HANDLER_METRICS, ALLOW_GET};
     static const struct route openapi = {HANDLER_OPENAPI, ALLOW_GET};
     static const struct route docs = {HANDLER_DOCS, ALLOW_GET};
+    static const struct route page = {HANDLER_UI, ALLOW_GET};
     static const struct route none = {HANDLER_NONE, 0};
 
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
@@ -32,6 +33,10 @@ struct route router_find(const struct settings *settings, struct slice path)
     if (settings->swagger_enabled &&
         (slice_eq(path, SLICE("/docs")) || slice_starts_with(path, SLICE("/docs/")))) {
         return docs;
+    }
+    if (settings->ui_enabled &&
+        (slice_eq(path, SLICE("/ui")) || slice_starts_with(path, SLICE("/ui/")))) {
+        return page;
     }
     return none;
 }

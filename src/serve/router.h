@@ -17,7 +17,7 @@ struct route {
     unsigned allow;
 };
 
-/* The path is compared as it came, without decoding; everything below /docs/ is the page's. */
+/* The path is compared as it came, without decoding; everything below /docs/ and /ui/ is its page's. */
 struct route router_find(const struct settings *settings, struct slice path);
 
 enum metric_method router_method(struct slice method);

@@ -134,6 +134,7 @@ static void has_the_contracts_defaults(void **state)
     assert_true(s.prometheus_enabled);
     assert_text(s.prometheus_path, "/metrics");
     assert_false(s.swagger_enabled);
+    assert_false(s.ui_enabled);
     assert_true(s.otel_enabled);
     assert_text(s.otel_exporter_otlp_endpoint, "");
     assert_int_equal(s.otel_traces_sampler, SETTING_SAMPLER_PARENTBASED_ALWAYS_ON);
@@ -205,6 +206,7 @@ static const struct {
     {"PROMETHEUS_ENABLED", "false"},
     {"PROMETHEUS_PATH", "/m"},
     {"SWAGGER_ENABLED", "true"},
+    {"UI_ENABLED", "true"},
     {"OTEL_ENABLED", "false"},
     {"OTEL_SDK_DISABLED", "true"},
     {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"},

@@ -2,11 +2,12 @@
 #include "serve/router.h"
 #include "unit_tests/testing.h"
 
-static struct settings some_settings(bool prometheus, bool swagger)
+static struct settings some_settings(bool prometheus, bool pages)
 {
     return (struct settings){.prometheus_enabled = prometheus,
                              .prometheus_path = SLICE("/m"),
-                             .swagger_enabled = swagger};
+                             .swagger_enabled = pages,
+                             .ui_enabled = pages};
 }
 
 static void paths_are_compared_as_they_came(void **state)
@@ -14,7 +15,7 @@ static void paths_are_compared_as_they_came(void **state)
     (void)state;
     static const struct {
         const char *path;
-        enum metric_handler on, off; /* with metrics and page switched on, and off */
+        enum metric_handler on, off; /* with metrics and pages switched on, and off */
     } cases[] = {
         {"/invocations", HANDLER_INVOCATIONS, HANDLER_INVOCATIONS},
         {"/ping", HANDLER_PING, HANDLER_PING},
@@ -29,6 +30,9 @@ static void paths_are_compared_as_they_came(void **state)
         {"/docs/", HANDLER_DOCS, HANDLER_NONE},
         {"/docs/x", HANDLER_DOCS, HANDLER_NONE},
         {"/docsx", HANDLER_NONE, HANDLER_NONE},
+        {"/ui", HANDLER_UI, HANDLER_NONE},
+        {"/ui/model.json", HANDLER_UI, HANDLER_NONE},
+        {"/uix", HANDLER_NONE, HANDLER_NONE},
         {"/", HANDLER_NONE, HANDLER_NONE},
         {"", HANDLER_NONE, HANDLER_NONE},
         {"*", HANDLER_NONE, HANDLER_NONE},
@@ -57,7 +61,8 @@ static void methods_fit_or_are_told_which_do(void **state)
         {"/live", "POST", "GET, HEAD", false},     {"/live", "get", "GET, HEAD", false},
         {"/live", "OPTIONS", "GET, HEAD", false},  {"/invocations", "POST", "POST", true},
         {"/invocations", "GET", "POST", false},    {"/invocations", "HEAD", "POST", false},
-        {"/invocations", "DELETE", "POST", false},
+        {"/invocations", "DELETE", "POST", false}, {"/ui", "HEAD", "GET, HEAD", true},
+        {"/ui", "POST", "GET, HEAD", false},
     };
     struct settings settings = some_settings(true, true);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
