@@ -7,10 +7,12 @@ PORT ?= 8080
 FUZZ_SECONDS ?= 20
 PROMETHEUS_SECONDS ?= 60
 PYTEST_ARGS ?=
+COMMITS ?= origin/main..HEAD
 
-.PHONY: help run demo build test test-unit test-integration test-e2e dev clang asan tsan fuzz soak soak-workers \
-        prometheus-check bench bench-quick bench-budget bench-budget-write grpc-generate grpc-check lint tidy format \
-        setup lock ci clean distclean env-sklearn env-torch env-tensorflow test-frameworks
+.PHONY: help run demo build test test-unit test-integration test-e2e dev clang asan tsan fuzz soak \
+        soak-workers prometheus-check bench bench-quick bench-budget bench-budget-write grpc-generate \
+        grpc-check lint tidy format setup lock ci clean distclean env-sklearn env-torch env-tensorflow \
+        test-frameworks lint-automation check-commits
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9 -]*:.*## / { n = split($$1, names, " "); \
@@ -118,7 +120,14 @@ grpc-check: grpc-generate ## compare proto/, the stubs, the embedded descriptors
 
 lint: ## the source checks: format, layers, banned functions, headers, text
 	@scripts/setup test
-	@scripts/lint
+	@scripts/lint source
+
+lint-automation: ## the checks of what surrounds them: shell, workflows, containers, YAML
+	@scripts/setup lint
+	@scripts/lint automation
+
+check-commits: ## the messages of the commits of COMMITS (origin/main..HEAD)
+	@scripts/check-commits $(COMMITS)
 
 tidy: ## clang-tidy with the checks of .clang-tidy
 	@scripts/setup ci
