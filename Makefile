@@ -14,6 +14,10 @@ COMMITS ?= origin/main..HEAD
         grpc-check lint tidy format setup lock ci clean distclean env-sklearn env-torch env-tensorflow \
         test-frameworks lint-automation check-commits
 
+        bench bench-quick bench-budget bench-budget-write grpc-generate grpc-check coverage lint \
+        lint-automation check-commits tidy format setup lock ci clean distclean env-sklearn env-torch \
+        env-tensorflow test-frameworks
+
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9 -]*:.*## / { n = split($$1, names, " "); \
 	    for (i = 1; i <= n; i++) printf "  %-18s %s\n", names[i], $$2 }' $(MAKEFILE_LIST)
@@ -117,6 +121,13 @@ grpc-generate: ## Python stubs from proto/, for tests and examples: build/grpc/
 grpc-check: grpc-generate ## compare proto/, the stubs, the embedded descriptors and the public protocols
 	@scripts/build release program
 	@.venv/bin/python scripts/grpc-stubs check build
+
+coverage: ## run all tests on build-coverage/, report the lines that ran, fail below the gates
+	@scripts/setup coverage
+	@scripts/build coverage
+	@scripts/coverage reset
+	@scripts/run-tests coverage unit integration e2e -- $(PYTEST_ARGS)
+	@scripts/coverage report
 
 lint: ## the source checks: format, layers, banned functions, headers, text
 	@scripts/setup test

@@ -51,8 +51,9 @@ def test_no_file_of_the_telemetry(traced):
     trace, home, _ = traced
     assert home == []
     assert ".cache/Microsoft" not in trace
+    known = r'/dev/(null|tty)|\.gcda"'  # the latter: the counters of a coverage build
     written = [line for line in trace.splitlines()
-               if re.search(r"O_WRONLY|O_RDWR|O_CREAT|\bcreat\(|\bmkdir", line) and not re.search(r"/dev/(null|tty)", line)]
+               if re.search(r"O_WRONLY|O_RDWR|O_CREAT|\bcreat\(|\bmkdir", line) and not re.search(known, line)]
     assert written == []
 
 
