@@ -54,6 +54,36 @@ static void strings_are_copied(void **state)
     buffer_recycler_done();
 }
 
+/* A length that no memory has is refused before a byte of it is read. */
+static void texts_that_cannot_be_added_up_are_refused(void **state)
+{
+    (void)state;
+    static const char text[] = "a";
+    struct slice strings[] = {{text, SIZE_MAX - 8}, {text, 16}};
+    struct tensor tensor;
+    struct error error;
+    int64_t dims[1] = {2};
+    assert_int_equal(tensor_new_strings(1, dims, strings, &tensor, &error), ERR_INVALID);
+    assert_string_equal(error.text, "the strings are too large");
+    dims[0] = INT64_MAX;
+    assert_int_equal(tensor_new_strings(1, dims, NULL, &tensor, &error), ERR_INVALID);
+    assert_string_equal(error.text, "the shape is too large");
+}
+
+static void values_have_rows(void **state)
+{
+    (void)state;
+    struct value items[3] = {{.kind = VALUE_MAP}};
+    struct value sequence = {.kind = VALUE_SEQUENCE, .items = items, .item_count = 3};
+    struct value tensor = {.kind = VALUE_TENSOR,
+                           .tensor = {.dtype = DTYPE_F32, .rank = 2, .dims = {7, 2}}};
+    struct value none = {.kind = VALUE_NONE};
+    assert_int_equal(value_rows(&tensor), 7);
+    assert_int_equal(value_rows(&sequence), 3);
+    assert_int_equal(value_rows(&items[0]), 1);
+    assert_int_equal(value_rows(&none), 0);
+}
+
 static unsigned released;
 
 static void count_release(struct buffer *buffer)
@@ -167,6 +197,8 @@ int main(void)
         cmocka_unit_test(shapes_that_cannot_be_addressed_are_refused),
         cmocka_unit_test(views_share_the_rows),
         cmocka_unit_test(strings_are_copied),
+        cmocka_unit_test(texts_that_cannot_be_added_up_are_refused),
+        cmocka_unit_test(values_have_rows),
         cmocka_unit_test(foreign_memory_is_given_back_once),
         cmocka_unit_test(buffers_are_aligned_at_every_size),
         cmocka_unit_test(dtypes_have_names_and_sizes),
