@@ -12,11 +12,7 @@ COMMITS ?= origin/main..HEAD
 .PHONY: help run demo build test test-unit test-integration test-e2e dev clang asan tsan fuzz soak \
         soak-workers prometheus-check bench bench-quick bench-budget bench-budget-write grpc-generate \
         grpc-check lint tidy format setup lock ci clean distclean env-sklearn env-torch env-tensorflow \
-        test-frameworks lint-automation check-commits
-
-        bench bench-quick bench-budget bench-budget-write grpc-generate grpc-check coverage lint \
-        lint-automation check-commits tidy format setup lock ci clean distclean env-sklearn env-torch \
-        env-tensorflow test-frameworks
+        test-frameworks lint-automation check-commits coverage
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9 -]*:.*## / { n = split($$1, names, " "); \
