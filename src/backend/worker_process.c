@@ -322,7 +322,8 @@ int worker_process_send(struct worker_process *process, const struct worker_pack
 
 /*
  * A socket pair says ECONNRESET, not the end of the stream, when the other side was closed with packets
- * in its queue: what was sent last was never read.
+ * in its queue: what was sent last was never read. (Where a signal to kill it is on its way, the kernel
+ * may still have read it for the process; that cannot be told from a death in the run.)
  */
 static enum worker_answer gone_or_unheard(int error_number)
 {
