@@ -25,6 +25,23 @@ static struct io_thread *of_mail(struct loop_mail *mail, size_t offset)
 
 /* ---- the model ---- */
 
+static void on_health_mail(struct loop_mail *mail)
+{
+    struct io_thread *io = of_mail(mail, offsetof(struct io_thread, health_mail));
+    atomic_store(&io->health_mail_sent, false); /* before the look: what changes later is mailed */
+    grpc_tell_watchers(io);
+}
+
+void io_threads_tell_health(struct server_shared *shared)
+{
+    for (unsigned i = 0; i < shared->thread_count; i++) {
+        struct io_thread *io = &shared->threads[i];
+        if (!atomic_exchange(&io->health_mail_sent, true)) {
+            loop_post(io->loop, &io->health_mail);
+        }
+    }
+}
+
 static void on_deploy_mail(struct loop_mail *mail)
 {
     struct io_thread *io = of_mail(mail, offsetof(struct io_thread, deploy_mail));
@@ -39,6 +56,9 @@ static void on_deploy_mail(struct loop_mail *mail)
     inline_queue_set_target(&io->queue, &next->target);
     struct deployment *old = io->deployment;
     io->deployment = next;
+    if (old == NULL && atomic_fetch_add(&io->shared->deployed, 1) + 1 == io->shared->thread_count) {
+        io_threads_tell_health(io->shared);
+    }
     deployment_unref(old);
     grpc_tell_watchers(io);
 }
@@ -51,20 +71,6 @@ void io_thread_deploy(struct io_thread *io, struct deployment *deployment)
         return;
     }
     loop_post(io->loop, &io->deploy_mail);
-}
-
-static void on_health_mail(struct loop_mail *mail)
-{
-    struct io_thread *io = of_mail(mail, offsetof(struct io_thread, health_mail));
-    atomic_store(&io->health_mail_sent, false); /* before the look: what changes later is mailed */
-    grpc_tell_watchers(io);
-}
-
-void io_thread_tell_health(struct io_thread *io)
-{
-    if (!atomic_exchange(&io->health_mail_sent, true)) {
-        loop_post(io->loop, &io->health_mail);
-    }
 }
 
 static void run_turn(struct loop_task *task)

@@ -29,9 +29,10 @@ struct server_shared {
     int listen_fd;           /* of PORT; the server's */
     int grpc_listen_fd;      /* of GRPC_PORT; -1: none */
     _Atomic unsigned connections;
-    _Atomic unsigned calls; /* of gRPC, that GRPC_MAX_CONCURRENT_RPCS counts */
-    atomic_bool loaded;     /* a model was put in service */
-    atomic_bool draining;   /* stopping: no new connections, readiness is false */
+    _Atomic unsigned calls;    /* of gRPC, that GRPC_MAX_CONCURRENT_RPCS counts */
+    atomic_bool loaded;        /* a model was put in service */
+    _Atomic unsigned deployed; /* threads that have taken one over: ready when all have */
+    atomic_bool draining;      /* stopping: no new connections, readiness is false */
     struct io_thread *threads;
     unsigned thread_count;
     uint64_t (*clock_ns)(void);
@@ -41,8 +42,8 @@ struct server_shared {
 static inline bool server_is_ready(const struct server_shared *shared,
                                    const struct deployment *deployment)
 {
-    return deployment != NULL && atomic_load(&deployment->healthy) &&
-           !atomic_load(&shared->draining);
+    return atomic_load(&shared->deployed) >= shared->thread_count && deployment != NULL &&
+           atomic_load(&deployment->healthy) && !atomic_load(&shared->draining);
 }
 
 struct session;
@@ -108,8 +109,8 @@ void io_thread_join(struct io_thread *io);
 void io_thread_deploy(struct io_thread *io, struct deployment *deployment);
 /* Any thread: a slot may be free, or nothing may be left to stay for. */
 void io_thread_wake(struct io_thread *io);
-/* Any thread: a deployment's health has changed. */
-void io_thread_tell_health(struct io_thread *io);
+/* Any thread: readiness may have changed, and whoever watches it is to be told by every loop. */
+void io_threads_tell_health(struct server_shared *shared);
 /* Any thread. The loop stops by itself when its last connection is closed. */
 void io_thread_drain(struct io_thread *io);
 

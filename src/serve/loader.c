@@ -40,10 +40,7 @@ static void report_line(void *user, const char *line)
 
 static void tell_health(void *user)
 {
-    struct server_shared *shared = user;
-    for (unsigned i = 0; i < shared->thread_count; i++) {
-        io_thread_tell_health(&shared->threads[i]);
-    }
+    io_threads_tell_health(user);
 }
 
 static void put_in_service(struct loader *loader, struct deployment *deployment)
