@@ -21,11 +21,13 @@ import joblib
 from skl2onnx import to_onnx
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 rows, labels = load_iris(return_X_y=True)
 model = RandomForestClassifier(n_estimators=100, random_state=7).fit(rows, labels)
 joblib.dump(model, sys.argv[1])
 onnx = to_onnx(model, rows[:1].astype("float32"), options={"zipmap": False})
 open(sys.argv[2], "wb").write(onnx.SerializeToString())
+joblib.dump(LogisticRegression(max_iter=500).fit(rows, labels), sys.argv[3])
 """
 
 
@@ -36,15 +38,15 @@ def python():
     return program
 
 
-def make_forest(keep):
-    """(joblib file, ONNX file): the same trees."""
-    native, onnx = keep / "forest/native/model.joblib", keep / "forest/onnx/model.onnx"
-    for file in (native, onnx):
+def make_models(keep):
+    """(a forest as joblib, the same trees as ONNX, a logistic regression as joblib)."""
+    files = [keep / "forest/native/model.joblib", keep / "forest/onnx/model.onnx", keep / "linear/model.joblib"]
+    for file in files:
         file.parent.mkdir(parents=True, exist_ok=True)
-    made = subprocess.run([python(), "-c", MAKER, native, onnx], capture_output=True, text=True)
+    made = subprocess.run([python(), "-c", MAKER, *files], capture_output=True, text=True)
     if made.returncode != 0:
-        raise NotUsable(f"no random forest: {made.stderr.strip()[-200:]}")
-    return native, onnx
+        raise NotUsable(f"no scikit-learn models: {made.stderr.strip()[-200:]}")
+    return files
 
 
 def check_alike(native, onnx):
@@ -62,7 +64,7 @@ def measure_native(lab):
     """The forest natively, beside its ONNX form and beside the reference's stack. Rows, contenders."""
     rate = Row("native_vs_reference", FOREST, "requests/s, joblib ÷ the reference stack's", "x", at_least=20)
     form = Row("native_vs_onnx", FOREST, "requests/s, joblib ÷ ONNX on onnxd", "x")
-    native_file, onnx_file = make_forest(lab.keep)
+    native_file, onnx_file, _ = make_models(lab.keep)
     rounds = {"onnxd, joblib": [], "onnxd, ONNX forest": [], "reference stack, joblib": []}
     with contextlib.ExitStack() as stack:
         native = stack.enter_context(
@@ -85,12 +87,18 @@ def measure_native(lab):
 
 
 def measure_worker_overhead(lab):
-    """What a batch costs through a worker process, beyond the same predict in a Python loop."""
-    row = Row("worker_overhead", f"the same forest, a batch of {BATCH_ROWS} rows, no server",
+    """
+    What a batch costs through a worker process, beyond the same predict in a Python loop. A cheap predict:
+    the difference of two long ones would be their noise.
+    """
+    row = Row("worker_overhead", f"logistic regression by joblib, a batch of {BATCH_ROWS} rows, no server",
               "p50 of a run in a worker − p50 of predict in a bare Python loop", "us", at_most=60)
-    native_file, _ = make_forest(lab.keep)
+    *_, file = make_models(lab.keep)
+    bare_ns = []
     for _ in lab.repeat():
-        ours = lab.run_backend(native_file, BATCH_ROWS, 1000, runtime=python())
-        bare = lab.run_bare_sklearn(python(), native_file, BATCH_ROWS, 1000)
+        ours = lab.run_backend(file, BATCH_ROWS, 500, runtime=python())
+        bare = lab.run_bare_sklearn(python(), file, BATCH_ROWS, 500)
+        bare_ns.append(bare["p50_ns"])
         row.samples.append((ours["p50_ns"] - bare["p50_ns"]) / 1e3)
+    row.note = f"predict by itself: {statistics.median(bare_ns) / 1e3:.0f} µs"
     return [row]

@@ -85,7 +85,9 @@ class Example:
         finally:
             for pid in self.processes():
                 os.kill(pid, signal.SIGKILL)
-        assert list(self.temporary.iterdir()) == []
+        # PyTorch makes itself a folder where it is imported.
+        left = [path for path in self.temporary.iterdir() if not path.name.startswith("torchinductor_")]
+        assert left == []
         verdicts = [line for line in out.splitlines() if line.startswith(("PASS", "FAIL"))]
         assert len(verdicts) == 1, (out, errors)
         assert out.splitlines()[-1] == verdicts[0]
