@@ -2,11 +2,11 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/mem.h"
 #include "net/conn.h"
 #include "http/gzip.h"
@@ -304,47 +304,13 @@ struct slice io_thread_date(struct io_thread *io)
     return slice_make(io->date, io->date_len);
 }
 
-/* xorshift128+ (Vigna, 2014), seeded by the kernel: unique, not secret. */
-static uint64_t next_random(struct io_thread *io)
-{
-    uint64_t a = io->request_id_state[0];
-    uint64_t b = io->request_id_state[1];
-    a ^= a << 23;
-    io->request_id_state[0] = b;
-    io->request_id_state[1] = a ^ b ^ (a >> 17) ^ (b >> 26);
-    return io->request_id_state[1] + b;
-}
-
-/* The eight hexadecimal digits of 32 bits, lowest first, side by side in one word. */
-static void put_hex(char *at, uint32_t bits)
-{
-    uint64_t word = bits;
-    word = (word | word << 16) & UINT64_C(0x0000ffff0000ffff);
-    word = (word | word << 8) & UINT64_C(0x00ff00ff00ff00ff);
-    word = (word | word << 4) & UINT64_C(0x0f0f0f0f0f0f0f0f);
-    /* 6 more carries 10 to 15 into the upper half, which tells letters from digits. */
-    uint64_t letters = (word + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101);
-    word += UINT64_C(0x3030303030303030) + letters * ('a' - '0' - 10);
-    memcpy(at, &word, sizeof(word));
-}
-
 void io_thread_make_request_id(struct io_thread *io, char text[32])
 {
     for (int half = 0; half < 2; half++) {
-        uint64_t bits = next_random(io);
-        put_hex(text + half * 16, (uint32_t)bits);
-        put_hex(text + half * 16 + 8, (uint32_t)(bits >> 32));
+        uint64_t bits = random_next(&io->random);
+        hex_put_bits(text + half * 16, (uint32_t)bits);
+        hex_put_bits(text + half * 16 + 8, (uint32_t)(bits >> 32));
     }
-}
-
-static void seed_request_ids(struct io_thread *io)
-{
-    if (getrandom(io->request_id_state, sizeof(io->request_id_state), 0) !=
-        (ssize_t)sizeof(io->request_id_state)) {
-        io->request_id_state[0] = clock_realtime_ns();
-        io->request_id_state[1] = (uint64_t)(uintptr_t)io;
-    }
-    io->request_id_state[0] |= 1; /* the generator must not start at zero */
 }
 
 /* ---- life ---- */
@@ -373,7 +339,7 @@ int io_thread_init(struct io_thread *io, struct server_shared *shared, struct er
     io->turn_task.run = run_turn;
     bytes_init(&io->reply, INFER_REPLY_MAX_BYTES);
     bytes_init(&io->frame, INFER_REPLY_MAX_BYTES);
-    seed_request_ids(io);
+    random_seed(&io->random);
     io->metrics = metrics_add_shard(shared->metrics);
     if (io->metrics == NULL) {
         return error_set(error, ERR_NO_MEMORY, "no memory");

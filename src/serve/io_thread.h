@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "base/random.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "sched/admission.h"
@@ -91,7 +92,7 @@ struct io_thread {
     char date[32]; /* IMF-fixdate, without a NUL */
     size_t date_len;
     uint64_t date_made_ns;
-    uint64_t request_id_state[2];
+    struct random random; /* of ids */
 };
 
 /*

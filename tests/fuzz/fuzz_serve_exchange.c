@@ -61,7 +61,7 @@ static void converse(struct fixture *fixture, struct slice input, uint64_t seed,
                      struct bytes *heard)
 {
     sys_virtual_clock(FIXTURE_START_NS);
-    fixture->io->request_id_state[0] = fixture->io->request_id_state[1] = 1;
+    fixture->io->random.state[0] = fixture->io->random.state[1] = 1;
     int peer = fixture_connect(fixture);
     bool open = true;
     while (open && input.len > 0) {

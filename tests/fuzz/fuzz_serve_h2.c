@@ -87,7 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                             .reads = (data[1] & 64) == 0,
                             .waits = (data[1] & 128) != 0};
     sys_virtual_clock(FIXTURE_START_NS);
-    fixture->io->request_id_state[0] = fixture->io->request_id_state[1] = 1;
+    fixture->io->random.state[0] = fixture->io->random.state[1] = 1;
     int peer = fixture_connect_to(fixture, data[0] % 2 == 0 ? SESSION_PORT_ANY : SESSION_PORT_GRPC);
     converse(fixture, peer, slice_head(slice_make(data + 2, size - 2), INPUT_MAX_BYTES), manner);
     close(peer);
