@@ -1,5 +1,6 @@
 # Third-party libraries, each from the distribution or, where it lacks them, from .deps/ (made by
-# scripts/setup). The ONNX Runtime library itself is loaded at run time; only its header is needed.
+# scripts/setup). The ONNX Runtime library itself, and libcurl, are loaded at run time: only their
+# headers are needed.
 find_package(Threads REQUIRED)
 find_package(ZLIB REQUIRED)
 add_library(deps::zlib ALIAS ZLIB::ZLIB)
@@ -25,6 +26,7 @@ onnxd_dependency(nghttp2 nghttp2/nghttp2.h nghttp2)
 onnxd_dependency(yyjson yyjson.h yyjson)
 onnxd_dependency(protobuf_c protobuf-c/protobuf-c.h "libprotobuf-c.a;protobuf-c")
 onnxd_dependency(onnxruntime_headers onnxruntime_c_api.h "")
+onnxd_dependency(curl_headers curl/curl.h "")
 
 # The binary finds .deps/ libraries where they were at build time.
 set(CMAKE_BUILD_RPATH ${onnxd_deps_libdirs})

@@ -65,6 +65,12 @@ enum setting_model_output {
     SETTING_MODEL_OUTPUT_DECISION_FUNCTION,
     SETTING_MODEL_OUTPUT_TRANSFORM
 };
+/* OTEL_EXPORTER_OTLP_COMPRESSION; UNSET, of traces: the general one stands */
+enum setting_compression {
+    SETTING_COMPRESSION_UNSET,
+    SETTING_COMPRESSION_NONE,
+    SETTING_COMPRESSION_GZIP
+};
 /* OTEL_TRACES_SAMPLER */
 enum setting_sampler {
     SETTING_SAMPLER_ALWAYS_ON,
@@ -96,7 +102,7 @@ enum setting_source {
 };
 
 /* How many settings the table has (checked when it is compiled). */
-enum { SETTINGS_COUNT = 88 };
+enum { SETTINGS_COUNT = 92 };
 
 struct settings {
     /* Service */
@@ -169,9 +175,13 @@ struct settings {
     struct slice otel_exporter_otlp_endpoint; /* empty: nothing is exported */
     struct slice otel_exporter_otlp_headers;  /* "k=v,k=v", checked; may hold secrets */
     uint64_t otel_exporter_otlp_timeout_ns;
-    struct slice otel_exporter_otlp_traces_endpoint; /* these three: empty or 0 where not set, */
+    struct slice otel_exporter_otlp_certificate; /* empty: the system's */
+    enum setting_compression otel_exporter_otlp_compression;
+    struct slice otel_exporter_otlp_traces_endpoint; /* these five: empty or 0 where not set, */
     struct slice otel_exporter_otlp_traces_headers;  /* then the general one stands */
     uint64_t otel_exporter_otlp_traces_timeout_ns;
+    struct slice otel_exporter_otlp_traces_certificate;
+    enum setting_compression otel_exporter_otlp_traces_compression;
     enum setting_sampler otel_traces_sampler;
     double otel_traces_sampler_arg; /* 0 to 1 */
     unsigned

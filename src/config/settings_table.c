@@ -107,6 +107,12 @@ static const struct setting_choice graph_opts[] = {
     {NULL, 0, false},
 };
 
+static const struct setting_choice compressions[] = {
+    {"none", SETTING_COMPRESSION_NONE, false},
+    {"gzip", SETTING_COMPRESSION_GZIP, false},
+    {NULL, 0, false},
+};
+
 static const struct setting_choice samplers[] = {
     {"always_on", SETTING_SAMPLER_ALWAYS_ON, false},
     {"always_off", SETTING_SAMPLER_ALWAYS_OFF, false},
@@ -265,6 +271,12 @@ const struct setting settings_table[] = {
     {ROW("OTEL_EXPORTER_OTLP_TIMEOUT", otel_exporter_otlp_timeout_ns), OBSERVABILITY,
      .type = SETTING_SECONDS, .initial = "10", .min = SECONDS(0.001), .max = DAY,
      .help = "longest time one export may take, in seconds"},
+    {ROW("OTEL_EXPORTER_OTLP_CERTIFICATE", otel_exporter_otlp_certificate), OBSERVABILITY,
+     .type = SETTING_FILE, .unset = "the system's",
+     .help = "file of the certificates that a collector's is checked against"},
+    {ROW("OTEL_EXPORTER_OTLP_COMPRESSION", otel_exporter_otlp_compression), OBSERVABILITY,
+     .type = SETTING_ENUM, .initial = "none", .choices = compressions,
+     .help = "how what is sent to the collector is compressed"},
     {ROW("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", otel_exporter_otlp_traces_endpoint), OBSERVABILITY,
      .type = SETTING_TEXT, .unset = "the general one", .help = "URL for traces, used as it is"},
     {ROW("OTEL_EXPORTER_OTLP_TRACES_HEADERS", otel_exporter_otlp_traces_headers), OBSERVABILITY,
@@ -272,6 +284,12 @@ const struct setting settings_table[] = {
     {ROW("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", otel_exporter_otlp_traces_timeout_ns), OBSERVABILITY,
      .type = SETTING_SECONDS, .min = SECONDS(0.001), .max = DAY, .unset = "the general one",
      .help = "longest time one export of traces may take, in seconds"},
+    {ROW("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", otel_exporter_otlp_traces_certificate),
+     OBSERVABILITY, .type = SETTING_FILE, .unset = "the general one",
+     .help = "the same for traces alone"},
+    {ROW("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", otel_exporter_otlp_traces_compression),
+     OBSERVABILITY, .type = SETTING_ENUM, .choices = compressions, .unset = "the general one",
+     .help = "the same for traces alone"},
     {ROW("OTEL_TRACES_SAMPLER", otel_traces_sampler), OBSERVABILITY, .type = SETTING_ENUM,
      .initial = "parentbased_always_on", .choices = samplers, .help = "which traces are recorded"},
     {ROW("OTEL_TRACES_SAMPLER_ARG", otel_traces_sampler_arg), OBSERVABILITY, .type = SETTING_RATIO,

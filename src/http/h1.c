@@ -479,6 +479,11 @@ bool h1_keeps_alive(const struct h1 *h1)
     return h1->outcome == H1_DONE && h1_guard_persists(&h1->facts);
 }
 
+unsigned h1_minor(const struct h1 *h1)
+{
+    return h1->facts.minor;
+}
+
 int h1_put_head(const struct h1 *h1, const struct http_response *response, struct slice date,
                 bool close, struct bytes *out)
 {

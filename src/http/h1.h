@@ -81,6 +81,8 @@ bool h1_is_idle(const struct h1 *h1);
  * version, Connection field, and the request was read to its end.
  */
 bool h1_keeps_alive(const struct h1 *h1);
+/* Of the request whose head is there: 1 of HTTP/1.1, 0 of HTTP/1.0. */
+unsigned h1_minor(const struct h1 *h1);
 
 /*
  * Appends a response head. `date` is an IMF-fixdate ("Sun, 06 Nov 1994 08:49:37 GMT", made by the

@@ -88,6 +88,13 @@ static struct slice clean(struct slice value, char *at)
     return slice_make(at, value.len);
 }
 
+/* No two of its values are alike: in the table of HPACK they would only drive out what repeats. */
+static bool is_unique(struct slice name)
+{
+    return slice_eq_nocase(name, SLICE("X-Request-Id")) || slice_eq(name, SLICE("x-trace-id")) ||
+           slice_eq(name, SLICE("x-span-id"));
+}
+
 /* Values lose the white space at their ends, which RFC 9113 section 8.2.1 forbids. */
 static int add_all(struct fields *fields, const struct http_field *list, size_t count)
 {
@@ -110,8 +117,7 @@ static int add_all(struct fields *fields, const struct http_field *list, size_t 
         }
         value = slice_trim(value);
         add(fields, list[i].name, value.len == 0 ? SLICE("") : value);
-        if (slice_eq_nocase(list[i].name, SLICE("X-Request-Id"))) {
-            /* No two are alike: in the table of HPACK they would only drive out what repeats. */
+        if (is_unique(list[i].name)) {
             fields->list[fields->count - 1].flags = NGHTTP2_NV_FLAG_NO_INDEX;
         }
     }

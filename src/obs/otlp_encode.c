@@ -271,7 +271,7 @@ static void put_invocations(struct pen *pen, const struct span_record *record)
     }
     put_text_attribute(pen, SPAN_ATTRIBUTES, SLICE("response.content_type"), record->response_type);
     put_double_attribute(pen, SPAN_ATTRIBUTES, SLICE("latency_ms"),
-                         (double)(record->ended_ns - record->invoked_ns) / 1e6);
+                         (double)(record->stages.ended_ns - record->stages.invoked_ns) / 1e6);
 }
 
 static void put_run(struct pen *pen, const struct span_record *record)
@@ -350,11 +350,11 @@ static void put_name(struct pen *pen, const struct span_record *record, enum spa
 static void put_exception(struct pen *pen, const struct span_record *record,
                           const struct span *span, uint64_t offset_ns)
 {
-    enum span_role role = record->invoked_ns != 0 ? SPAN_INVOCATIONS : SPAN_SERVER;
+    enum span_role role = record->stages.invoked_ns != 0 ? SPAN_INVOCATIONS : SPAN_SERVER;
     if (span->role != role || record->exception_text.len == 0) {
         return;
     }
-    uint64_t time_ns = record->ended_ns + offset_ns;
+    uint64_t time_ns = record->stages.ended_ns + offset_ns;
     char *event = begin(pen, SPAN_EVENTS);
     put_fixed64(pen, EVENT_TIME, &time_ns);
     put_bytes(pen, EVENT_NAME, "exception", 9);

@@ -32,65 +32,65 @@ struct slice span_text(const struct span_record *record, struct span_text text)
 
 /* ---- spans ---- */
 
-static bool has_role(const struct span_record *record, enum span_role role)
+static bool has_role(const struct span_stages *stages, enum span_role role)
 {
     switch (role) {
     case SPAN_SERVER:
         return true;
     case SPAN_INVOCATIONS:
-        return record->invoked_ns != 0;
+        return stages->invoked_ns != 0;
     case SPAN_DECODE:
-        return record->decode_ended_ns != 0;
+        return stages->decode_ended_ns != 0;
     case SPAN_QUEUE:
-        return record->submitted_ns != 0;
+        return stages->submitted_ns != 0;
     case SPAN_PREDICT:
-        return record->run_began_ns != 0;
+        return stages->run_began_ns != 0;
     case SPAN_RUN:
-        return record->leads_run;
+        return stages->leads_run;
     case SPAN_ENCODE:
-        return record->encode_ended_ns != 0;
+        return stages->encode_ended_ns != 0;
     case SPAN_ROLES:
         break;
     }
     return false;
 }
 
-unsigned span_count(const struct span_record *record)
+unsigned span_count(const struct span_stages *stages)
 {
     unsigned count = 0;
     for (enum span_role role = 0; role < SPAN_ROLES; role++) {
-        count += has_role(record, role);
+        count += has_role(stages, role);
     }
     return count;
 }
 
-static void set_times(const struct span_record *record, struct span *span)
+static void set_times(const struct span_stages *stages, struct span *span)
 {
     switch (span->role) {
     case SPAN_SERVER:
-        span->began_ns = record->started_ns;
-        span->ended_ns = record->ended_ns;
+        span->began_ns = stages->started_ns;
+        span->ended_ns = stages->ended_ns;
         break;
     case SPAN_INVOCATIONS:
-        span->began_ns = record->invoked_ns;
-        span->ended_ns = record->ended_ns;
+        span->began_ns = stages->invoked_ns;
+        span->ended_ns = stages->ended_ns;
         break;
     case SPAN_DECODE:
-        span->began_ns = record->decode_began_ns;
-        span->ended_ns = record->decode_ended_ns;
+        span->began_ns = stages->decode_began_ns;
+        span->ended_ns = stages->decode_ended_ns;
         break;
     case SPAN_QUEUE:
-        span->began_ns = record->submitted_ns;
-        span->ended_ns = record->run_began_ns != 0 ? record->run_began_ns : record->ended_ns;
+        span->began_ns = stages->submitted_ns;
+        span->ended_ns = stages->run_began_ns != 0 ? stages->run_began_ns : stages->ended_ns;
         break;
     case SPAN_PREDICT:
     case SPAN_RUN:
-        span->began_ns = record->run_began_ns;
-        span->ended_ns = record->run_ended_ns;
+        span->began_ns = stages->run_began_ns;
+        span->ended_ns = stages->run_ended_ns;
         break;
     case SPAN_ENCODE:
-        span->began_ns = record->run_ended_ns;
-        span->ended_ns = record->encode_ended_ns;
+        span->began_ns = stages->run_ended_ns;
+        span->ended_ns = stages->encode_ended_ns;
         break;
     case SPAN_ROLES:
         CHECK(false);
@@ -109,7 +109,7 @@ unsigned span_expand(const struct span_record *record, struct random *random,
     };
     unsigned count = 0;
     for (enum span_role role = 0; role < SPAN_ROLES; role++) {
-        if (!has_role(record, role)) {
+        if (!has_role(&record->stages, role)) {
             continue;
         }
         if (role != SPAN_SERVER && role != SPAN_RUN) {
@@ -119,7 +119,7 @@ unsigned span_expand(const struct span_record *record, struct random *random,
         span->role = role;
         span->id = ids[role];
         span->parent_id = role == SPAN_SERVER ? record->parent_id : ids[parents[role]];
-        set_times(record, span);
+        set_times(&record->stages, span);
     }
     return count;
 }
@@ -244,8 +244,9 @@ static bool reserve(struct span_ring *ring, unsigned spans)
     return true;
 }
 
-struct span_record *span_ring_take(struct span_ring *ring, unsigned spans)
+struct span_record *span_ring_take(struct span_ring *ring, const struct span_stages *stages)
 {
+    unsigned spans = span_count(stages);
     size_t written = atomic_load_explicit(&ring->written, memory_order_relaxed);
     size_t read = atomic_load_explicit(&ring->read, memory_order_acquire);
     if (written - read > ring->mask || !reserve(ring, spans)) {
@@ -253,6 +254,7 @@ struct span_record *span_ring_take(struct span_ring *ring, unsigned spans)
     }
     struct span_record *record = &ring->slots[written & ring->mask];
     memset(record, 0, offsetof(struct span_record, text));
+    record->stages = *stages;
     record->spans = spans;
     return record;
 }

@@ -25,29 +25,30 @@ struct span_text {
     uint16_t at, len;
 };
 
-#define SPAN_RECORD_TEXT_BYTES 704
+#define SPAN_RECORD_TEXT_BYTES 896
 
-/*
- * One traced request. Times are CLOCK_MONOTONIC; 0: it did not come so far. Slices are of static text,
- * and empty where there is nothing to say.
- */
-struct span_record {
-    struct trace_id trace_id;
-    struct span_id server_id, parent_id; /* no parent: the trace begins here */
-    enum span_protocol protocol;
-    unsigned spans; /* how many there are to be (span_expand) */
-
+/* How far a request came. Times are CLOCK_MONOTONIC; 0: not so far. */
+struct span_stages {
     uint64_t started_ns, ended_ns;             /* the request */
-    uint64_t invoked_ns;                       /* its inference; ends with the request */
-    uint64_t decode_began_ns, decode_ended_ns; /* likewise */
+    uint64_t invoked_ns;                       /* its inference began; ends with the request */
+    uint64_t decode_began_ns, decode_ended_ns; /* both or none, as below */
     uint64_t submitted_ns;
     uint64_t run_began_ns, run_ended_ns;
     uint64_t encode_ended_ns; /* encoding begins when the run has ended */
+    bool leads_run;           /* the span of a run that it shared belongs to this request */
+};
 
-    /* A run that was shared with others, wherever its span is to be found. */
+/* One traced request. Slices are of static text, and empty where there is nothing to say. */
+struct span_record {
+    struct span_stages stages;
+    unsigned spans; /* that it stands for */
+    struct trace_id trace_id;
+    struct span_id server_id, parent_id; /* no parent: the trace begins here */
+    enum span_protocol protocol;
+
+    /* A run that was shared with others, whichever of them its span belongs to. */
     struct trace_id run_trace_id;
     struct span_id run_id;
-    bool leads_run; /* it is to be found in this record */
     bool run_failed;
     unsigned run_requests; /* that shared the run */
     int64_t run_rows, rows;
@@ -92,9 +93,9 @@ struct span {
     uint64_t began_ns, ended_ns;
 };
 
-/* How many spans the record stands for. */
-unsigned span_count(const struct span_record *record);
-/* Makes them, the outer before the inner; ids that nobody else knows are new. Returns span_count. */
+/* How many spans there are of a request that came so far. */
+unsigned span_count(const struct span_stages *stages);
+/* Makes them, the outer before the inner; ids that nobody else knows are new. Returns record->spans. */
 unsigned span_expand(const struct span_record *record, struct random *random,
                      struct span spans[SPAN_ROLES]);
 
@@ -114,11 +115,12 @@ void span_queue_free(struct span_queue *queue); /* NULL is fine */
 struct span_ring *span_queue_ring(struct span_queue *queue, unsigned number);
 
 /*
- * Room for a record of so many spans, zeroed but for its text: fill it and hand it over with
- * span_ring_put before the next. NULL: there is none, the spans are counted as dropped. The ring's
- * thread only, like span_ring_put.
+ * Room for a request that came so far; all but the stages and the text is zero. Fill it and hand it
+ * over with span_ring_put before the next. NULL: there is none, its spans are counted as dropped. The
+ * ring's thread only, like span_ring_put.
  */
-MUST_CHECK struct span_record *span_ring_take(struct span_ring *ring, unsigned spans);
+MUST_CHECK struct span_record *span_ring_take(struct span_ring *ring,
+                                              const struct span_stages *stages);
 void span_ring_put(struct span_ring *ring);
 
 /* Any thread. */

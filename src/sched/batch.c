@@ -217,14 +217,31 @@ void batch_run(const struct batch_target *target, struct job *jobs, struct arena
     }
 }
 
+/* One span stands for the run, in the trace of the first job that has one; the others point to it. */
+static void share_trace(struct job *job, const struct job_trace **leader, int64_t rows)
+{
+    struct job_trace *trace = job->trace;
+    if (trace == NULL || job->shared_by < 2) {
+        return;
+    }
+    trace->leads_run = *leader == NULL;
+    *leader = trace->leads_run ? trace : *leader;
+    trace->was_shared = true;
+    trace->shared_trace_id = (*leader)->trace_id;
+    trace->shared_run_id = (*leader)->run_id;
+    trace->shared_rows = rows;
+}
+
 void batch_finish(struct job *jobs, const struct batch_report *report, uint64_t started_ns,
                   uint64_t finished_ns)
 {
+    const struct job_trace *leader = NULL;
     jobs->runs = report->runs;
     jobs->run_rows = report->rows;
     jobs->run_jobs = report->jobs;
     for (struct job *job = jobs; job != NULL; job = job->next) {
         job->fate = JOB_RAN;
+        share_trace(job, &leader, report->rows);
         job->started_ns = started_ns;
         job->finished_ns = finished_ns;
         if (job != jobs) {

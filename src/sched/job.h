@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "obs/trace_context.h"
 #include "tensor/tensor.h"
 
 struct job;
@@ -25,6 +26,19 @@ struct job_owner {
      * its own thread.
      */
     void (*deliver)(struct job_owner *owner, struct job *jobs);
+};
+
+/* What a traced job and a run that it shares learn of each other. */
+struct job_trace {
+    /* Set by the owner before submission. */
+    struct trace_id trace_id;
+    struct span_id run_id; /* of the run's span, in case that is this trace's */
+    /* Set where the run was shared: the run's span, which the first traced job of it records. */
+    bool was_shared;
+    bool leads_run;
+    struct trace_id shared_trace_id;
+    struct span_id shared_run_id;
+    int64_t shared_rows;
 };
 
 enum job_fate {
@@ -46,6 +60,7 @@ struct job {
     struct arena *arena;     /* for the structs behind `values` */
     struct value *values;    /* room for as many as outputs are wanted */
     struct job_owner *owner; /* needed by the pool only */
+    struct job_trace *trace; /* NULL: it is not traced */
 
     /* Called once, on the owner's thread. */
     void (*done)(struct job *job);

@@ -1,39 +1,13 @@
 #include "serve/access_log.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <stdio.h>
-
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/sys.h"
 #include "serve/grpc.h"
 #include "serve/grpc_call.h"
 #include "serve/io_thread.h"
 
 #define SHOWN_BYTES 256 /* of what the client has named */
 #define FIELDS_MAX 9
-
-struct slice access_log_client(int fd, char text[ACCESS_LOG_CLIENT_MAX])
-{
-    struct sockaddr_storage address;
-    char host[INET6_ADDRSTRLEN];
-    if (sys_peer_address(fd, &address) != 0) {
-        return SLICE("");
-    }
-    int len = 0;
-    if (address.ss_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)&address;
-        inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
-        len = snprintf(text, ACCESS_LOG_CLIENT_MAX, "%s:%u", host, (unsigned)ntohs(in->sin_port));
-    } else if (address.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)&address;
-        inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
-        len =
-            snprintf(text, ACCESS_LOG_CLIENT_MAX, "[%s]:%u", host, (unsigned)ntohs(in6->sin6_port));
-    }
-    return slice_make(text, (size_t)len);
-}
 
 /* What could not be read is not there. */
 static struct slice shown(struct slice text)

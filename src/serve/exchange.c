@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "serve/access_log.h"
+#include "serve/exchange_trace.h"
 #include "serve/io_thread.h"
 #include "serve/rest.h"
 
@@ -70,6 +71,7 @@ static void recycle(struct exchange *exchange)
     struct io_thread *io = exchange->io;
     CHECK(!exchange->has_slot && !exchange->waits_for_slot && !exchange->is_elsewhere);
     exchange->style->done(exchange);
+    exchange_trace_end(exchange, EXCHANGE_TRACE_NO_STATUS); /* nobody was there for an answer */
     infer_done(&exchange->inference);
     bytes_done(&exchange->kept_reply);
     if (io->free_exchange_count >= RECYCLED_MAX) {
@@ -122,7 +124,9 @@ void exchange_abandon(struct exchange *exchange)
 
 int exchange_on_head(struct exchange *exchange)
 {
-    return exchange->style->on_head(exchange);
+    int status = exchange->style->on_head(exchange);
+    exchange_trace_begin(exchange);
+    return status;
 }
 
 int exchange_on_body(struct exchange *exchange, struct slice piece)
@@ -309,6 +313,7 @@ void exchange_on_slot(struct exchange *exchange)
     inference->owner = &io->returns.owner;
     inference->loop = io->loop;
     inference->tasks = io->shared->tasks;
+    inference->trace = exchange_trace_job(exchange);
     inference->finished = inference_finished;
     exchange->style->describe(exchange);
     begin_work(exchange);
@@ -333,5 +338,6 @@ int exchange_check_ready(struct exchange *exchange)
 
 void exchange_infer(struct exchange *exchange)
 {
+    exchange_trace_invoke(exchange);
     io_thread_enter_slot(exchange->io, exchange);
 }

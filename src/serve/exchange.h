@@ -17,14 +17,16 @@
 #include "http/h2.h"
 #include "http/message.h"
 #include "obs/metrics.h"
+#include "obs/trace_context.h"
 #include "serve/infer.h"
 #include "serve/router.h"
 
 struct exchange;
+struct exchange_trace;
 struct grpc_call;
 struct io_thread;
 
-#define EXCHANGE_FIELDS_MAX 8
+#define EXCHANGE_FIELDS_MAX 10
 #define EXCHANGE_REQUEST_ID_MAX 128
 #define EXCHANGE_REQUEST_ID_MADE 32 /* bytes of one that was made here */
 #define EXCHANGE_ANSWERED (-1)      /* no code of an error: what comes is for nobody */
@@ -76,10 +78,15 @@ struct exchange {
     uint64_t started_ns;    /* of the turn in which the request began */
     uint64_t deadline_ns;   /* when it must have run; 0: never */
     uint64_t request_bytes; /* of the body as it came */
-    struct slice client;    /* address and port, the session's; empty without an access log */
+    struct slice client;    /* address and port, the session's; empty where nobody asks for it */
+    struct slice version;   /* of HTTP: "1.1"; static */
 
     struct slice request_id; /* see exchange_request_id */
     char made_request_id[EXCHANGE_REQUEST_ID_MADE];
+
+    /* Of serve/exchange_trace. */
+    struct span_context span;     /* not valid: the request is in no trace */
+    struct exchange_trace *trace; /* in the arena; NULL where no spans are recorded */
 
     /* Of serve/rest. */
     bool is_gzip; /* the body's Content-Encoding */

@@ -82,6 +82,22 @@ static int find_method(struct grpc_call *call)
                            SLICE_FMT(shown), SLICE_FMT(shown_service));
 }
 
+bool grpc_is_predict(const struct exchange *exchange)
+{
+    const struct grpc_call *call = exchange->call;
+    return call != NULL && (call->method == NULL || call->method->rpc == RPC_PREDICT);
+}
+
+void grpc_tell_method(const struct exchange *exchange, struct slice *ret_service,
+                      struct slice *ret_method)
+{
+    const struct grpc_call *call = exchange->call;
+    if (call != NULL && call->method != NULL) {
+        *ret_service = service_name(call->method->service);
+        *ret_method = slice_from_str(call->method->name);
+    }
+}
+
 /* ---- the head ---- */
 
 bool grpc_is_call(const struct http_request *request)

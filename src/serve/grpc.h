@@ -16,6 +16,12 @@ extern const struct exchange_style grpc_style;
  */
 bool grpc_is_call(const struct http_request *request);
 
+/* Whether it is inference, or asks for what there is not. */
+bool grpc_is_predict(const struct exchange *exchange);
+/* "package.Service" and "Method", static; as they were where there is no such method. */
+void grpc_tell_method(const struct exchange *exchange, struct slice *ret_service,
+                      struct slice *ret_method);
+
 /* Readiness may have changed: who watches it is told. */
 void grpc_tell_watchers(struct io_thread *io);
 

@@ -34,12 +34,12 @@ struct grpc_call {
     struct exchange *exchange;
     const struct grpc_method *method; /* NULL: unknown */
     struct grpc_reader reader;
-    int http_status;  /* not 0: it is no call, and is refused with this */
-    bool wants_gzip;  /* accepts it, and has sent it itself */
-    bool is_counted;  /* in the server's `calls` */
-    bool is_open;     /* its answer has begun and goes on */
-    bool is_finished; /* its status is known */
-    struct http_field trailers[2];
+    int http_status;               /* not 0: it is no call, and is refused with this */
+    bool wants_gzip;               /* accepts it, and has sent it itself */
+    bool is_counted;               /* in the server's `calls` */
+    bool is_open;                  /* its answer has begun and goes on */
+    bool is_finished;              /* its status is known */
+    struct http_field trailers[4]; /* status, message, ids of the trace */
     char status_text[3];
 
     struct predict_request predict; /* borrows from the exchange's body */

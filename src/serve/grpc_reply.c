@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "codec/codec.h"
 #include "http/gzip.h"
+#include "serve/exchange_trace.h"
 #include "serve/grpc_call.h"
 
 /* A body so large is not copied. */
@@ -49,7 +50,10 @@ void grpc_finish(struct grpc_call *call, enum grpc_status status, struct slice t
         call->trailers[1] = (struct http_field){SLICE("grpc-message"), message};
         exchange->trailer_count = 2;
     }
+    exchange->trailer_count +=
+        exchange_trace_make_fields(exchange, &call->trailers[exchange->trailer_count]);
     count(call, status);
+    exchange_trace_end(exchange, (int)status);
 }
 
 /* ---- heads ---- */
@@ -120,6 +124,7 @@ void grpc_reply_error(struct exchange *exchange)
 {
     const struct error *error = &exchange->error;
     enum grpc_status status = error_grpc_status(error->code);
+    exchange_trace_fail(exchange, error);
     if (exchange->call == NULL) {
         send_no_call(exchange);
     } else if (exchange->call->http_status != 0) {

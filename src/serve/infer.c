@@ -186,6 +186,7 @@ static void submit(struct inference *inference)
     job->deadline_ns = inference->deadline_ns;
     job->arena = inference->arena;
     job->owner = inference->owner;
+    job->trace = inference->trace;
     job->done = job_done;
     int status =
         placement_submit(&deployment->placement, &deployment->target, inference->queue, job);

@@ -43,6 +43,7 @@ struct inference {
     struct job_owner *owner; /* brings the job back to this thread */
     struct loop *loop;       /* this thread's */
     struct task_pool *tasks; /* for what is large; NULL: it is done on this thread */
+    struct job_trace *trace; /* of its job; NULL: it is not traced */
     /* Called once, on the loop's thread, when the answer or the error is there. */
     void (*finished)(struct inference *inference);
 

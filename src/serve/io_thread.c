@@ -344,6 +344,7 @@ int io_thread_init(struct io_thread *io, struct server_shared *shared, struct er
     if (io->metrics == NULL) {
         return error_set(error, ERR_NO_MEMORY, "no memory");
     }
+    io->spans = tracing_ring(shared->tracing, (unsigned)(io - shared->threads));
     inline_queue_init(&io->queue, io->metrics, shared->clock_ns, on_job);
     int status = loop_new(&io->loop, error);
     /* Set once, so that moving them cannot fail. */

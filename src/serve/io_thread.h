@@ -20,6 +20,7 @@
 #include "serve/deployment.h"
 #include "serve/exchange.h"
 #include "serve/returns.h"
+#include "serve/tracing.h"
 
 /* What all I/O threads share. Made before them, freed after them. */
 struct server_shared {
@@ -27,6 +28,7 @@ struct server_shared {
     struct metrics *metrics;
     struct admission admission;
     struct task_pool *tasks; /* decodes and encodes what is large; NULL: the loops do */
+    struct tracing *tracing; /* NULL: off */
     int listen_fd;           /* of PORT; the server's */
     int grpc_listen_fd;      /* of GRPC_PORT; -1: none */
     _Atomic unsigned connections;
@@ -58,6 +60,7 @@ struct io_thread {
     struct acceptor *grpc_acceptor; /* NULL: gRPC has no port of its own */
     bool released;                  /* all but the loop was let go */
     struct metrics_shard *metrics;
+    struct span_ring *spans;       /* NULL: none are recorded */
     struct deployment *deployment; /* NULL until the first is loaded */
 
     struct inline_queue queue;

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "codec/json_text.h"
 #include "serve/admin.h"
+#include "serve/exchange_trace.h"
 #include "serve/io_thread.h"
 
 /* ---- answers ---- */
@@ -38,11 +39,13 @@ void rest_respond(struct exchange *exchange, int status, struct slice content_ty
         exchange_add_field(exchange, SLICE("Content-Type"), content_type);
     }
     exchange_add_request_id(exchange);
+    exchange_trace_add_fields(exchange);
     exchange->response.status = status;
     exchange->response.fields = exchange->fields;
     exchange->response.content_length = body.len;
     exchange->response_body = body;
     count_answer(exchange);
+    exchange_trace_end(exchange, status);
     exchange->outlet->send(exchange);
 }
 
@@ -74,6 +77,7 @@ static void refuse(struct exchange *exchange)
 {
     const struct error *error = &exchange->error;
     int status = error_http_status(error->code);
+    exchange_trace_fail(exchange, error);
     switch (error->code) {
     case ERR_TOO_LARGE:
         respond_too_large(exchange);

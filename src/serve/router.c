@@ -41,6 +41,36 @@ struct route router_find(const struct settings *settings, struct slice path)
     return none;
 }
 
+struct slice router_pattern(const struct settings *settings, struct route route)
+{
+    switch (route.handler) {
+    case HANDLER_INVOCATIONS:
+        return SLICE("/invocations");
+    case HANDLER_PING:
+        return SLICE("/ping");
+    case HANDLER_LIVE:
+        return SLICE("/live");
+    case HANDLER_HEALTHZ:
+        return SLICE("/healthz");
+    case HANDLER_READY:
+        return SLICE("/ready");
+    case HANDLER_READYZ:
+        return SLICE("/readyz");
+    case HANDLER_METRICS:
+        return settings->prometheus_path;
+    case HANDLER_OPENAPI:
+        return SLICE("/openapi.yaml");
+    case HANDLER_DOCS:
+        return SLICE("/docs");
+    case HANDLER_UI:
+        return SLICE("/ui");
+    case HANDLER_NONE:
+    case HANDLER_COUNT:
+        break;
+    }
+    return SLICE("");
+}
+
 enum metric_method router_method(struct slice method)
 {
     if (slice_eq(method, SLICE("POST"))) {

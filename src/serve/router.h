@@ -22,6 +22,8 @@ struct route router_find(const struct settings *settings, struct slice path);
 
 enum metric_method router_method(struct slice method);
 bool router_allows(struct route route, enum metric_method method);
+/* The path that stands for all of a route's in dashboards, "" without one. Lives as the settings. */
+struct slice router_pattern(const struct settings *settings, struct route route);
 /* The value of an Allow field (RFC 9110 section 10.2.1). */
 struct slice router_allow_field(struct route route);
 

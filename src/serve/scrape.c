@@ -66,6 +66,7 @@ static void measure(const struct server_shared *shared, const struct deployment 
     metrics_set(metrics, METRIC_SLOTS_WAITING, atomic_load(&shared->admission.waiting));
     metrics_set_series(metrics, METRIC_LOG_LINES_DROPPED, LOG_DROP_FULL, log_lines_refused());
     metrics_set_series(metrics, METRIC_LOG_LINES_DROPPED, LOG_DROP_LIMITED, log_lines_limited());
+    tracing_measure(shared->tracing, metrics);
     if (deployment != NULL) {
         placement_measure(&deployment->placement, metrics);
         measure_workers(deployment, metrics);

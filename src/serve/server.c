@@ -26,6 +26,7 @@ struct server {
     uint16_t grpc_port; /* 0: none of its own */
     unsigned started;   /* I/O threads that run */
     atomic_bool joined; /* all of them have ended */
+    uint64_t drain_end_ns;
     bool banner_shown;
     sigset_t signals;
 };
@@ -65,7 +66,9 @@ static int init_shared(struct server *server, struct error *error)
     atomic_init(&shared->calls, 0);
     atomic_init(&shared->loaded, false);
     atomic_init(&shared->draining, false);
-    return task_pool_new(cpu_quota(), &shared->tasks, error);
+    int status = tracing_new(&shared->settings, slice_from_str(server->options->version), count,
+                             &shared->tracing, error);
+    return status == ERR_OK ? task_pool_new(cpu_quota(), &shared->tasks, error) : status;
 }
 
 static int start_threads(struct server *server, struct error *error)
@@ -174,6 +177,7 @@ static bool drain(struct server *server)
         return false;
     }
     uint64_t end_ns = clock_monotonic_ns() + server->shared.settings.drain_timeout_ns;
+    server->drain_end_ns = end_ns;
     int signal_number;
     bool goes_on;
     do {
@@ -221,6 +225,7 @@ static void free_all(struct server *server)
     if (server->loader != NULL) {
         loader_free(server->loader);
     }
+    tracing_free(server->shared.tracing, server->drain_end_ns);
     close_listener(server->shared.listen_fd);
     close_listener(server->shared.grpc_listen_fd);
     metrics_free(server->shared.metrics);

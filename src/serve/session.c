@@ -4,6 +4,10 @@
  */
 #include "serve/session.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -231,6 +235,29 @@ static const struct conn_events conn_events = {
     .on_end = on_end,
 };
 
+/* ---- who is there ---- */
+
+/* The address and port at the other end of a socket, written into `text`; empty where it has none. */
+static struct slice look_up_client(int fd, char text[SESSION_CLIENT_MAX])
+{
+    struct sockaddr_storage address;
+    char host[INET6_ADDRSTRLEN];
+    if (sys_peer_address(fd, &address) != 0) {
+        return SLICE("");
+    }
+    int len = 0;
+    if (address.ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)&address;
+        inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
+        len = snprintf(text, SESSION_CLIENT_MAX, "%s:%u", host, (unsigned)ntohs(in->sin_port));
+    } else if (address.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)&address;
+        inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
+        len = snprintf(text, SESSION_CLIENT_MAX, "[%s]:%u", host, (unsigned)ntohs(in6->sin6_port));
+    }
+    return slice_make(text, (size_t)len);
+}
+
 /* ---- life ---- */
 
 static void expect_first_byte(struct session *session)
@@ -248,8 +275,8 @@ static struct session *make_session(struct io_thread *io, int fd, enum session_p
     session->magic = SESSION_MAGIC;
     session->io = io;
     session->port = port;
-    if (io->shared->settings.access_log) {
-        session->client = access_log_client(fd, session->client_text);
+    if (io->shared->settings.access_log || io->spans != NULL) {
+        session->client = look_up_client(fd, session->client_text);
     }
     if (conn_new(io->loop, fd, &conn_events, session, &session->conn, &error) != ERR_OK) {
         mem_free(session);

@@ -114,6 +114,7 @@ static int on_head(void *user, const struct http_request *request)
     struct session *session = user;
     struct exchange *exchange = session->h1.exchange;
     exchange->request = *request;
+    exchange->version = h1_minor(session->h1.h1) == 0 ? SLICE("1.0") : SLICE("1.1");
     expect_rest(session);
     int status = exchange_on_head(exchange);
     if (status == ERR_OK && request->expect_continue && request->content_length != 0) {

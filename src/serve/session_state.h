@@ -15,12 +15,13 @@
 #include "http/h2.h"
 #include "net/conn.h"
 #include "net/loop.h"
-#include "serve/access_log.h"
 #include "serve/exchange.h"
 #include "serve/io_thread.h"
 #include "serve/session.h"
 
 #define SESSION_MAGIC 0x73657373u
+/* Bytes of a client's address and port: "[address]:port". */
+#define SESSION_CLIENT_MAX 64
 /* How long an idle connection may still bring a request once the server is stopping. */
 #define SESSION_DRAIN_GRACE_NS (CLOCK_NS_PER_S / 2)
 
@@ -70,8 +71,8 @@ struct session {
     bool ended; /* nothing more is read: the last answer was sent or decided */
     bool eof;   /* the client will send no more */
     struct session *previous, *next;
-    struct slice client; /* for the access log, else empty */
-    char client_text[ACCESS_LOG_CLIENT_MAX];
+    struct slice client; /* for the access log and traces, else empty */
+    char client_text[SESSION_CLIENT_MAX];
     union {
         struct session_h1_state h1;
         struct session_h2_state h2;

@@ -356,6 +356,7 @@ static int on_begin(void *user, int32_t stream_id, void **ret_stream, struct are
     exchange->owner = stream;
     exchange->outlet = &outlet;
     exchange->client = session->client;
+    exchange->version = SLICE("2");
     link_stream(stream);
     metrics_raise(session->io->metrics, METRIC_IN_PROGRESS, protocol_of(exchange));
     expect_in(stream, session->io->shared->settings.header_timeout_ns);

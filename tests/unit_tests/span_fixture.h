@@ -6,7 +6,20 @@
 
 #define SPAN_START_NS UINT64_C(1000000)
 
-/* A prediction that shared its run with others; `number` tells it from others. */
+/* A prediction that led a run it shared with others. */
+#define SPAN_PREDICTION                                                                            \
+    ((struct span_stages){.started_ns = SPAN_START_NS,                                             \
+                          .invoked_ns = SPAN_START_NS + 1,                                         \
+                          .decode_began_ns = SPAN_START_NS + 1,                                    \
+                          .decode_ended_ns = SPAN_START_NS + 2,                                    \
+                          .submitted_ns = SPAN_START_NS + 2,                                       \
+                          .run_began_ns = SPAN_START_NS + 3,                                       \
+                          .run_ended_ns = SPAN_START_NS + 4,                                       \
+                          .encode_ended_ns = SPAN_START_NS + 5,                                    \
+                          .ended_ns = SPAN_START_NS + 6,                                           \
+                          .leads_run = true})
+
+/* `number` tells it from others. */
 static inline void span_fill(struct span_record *record, unsigned number)
 {
     struct trace_id trace = {{1, [15] = 2}};
@@ -19,15 +32,9 @@ static inline void span_fill(struct span_record *record, unsigned number)
     record->server_id = server;
     record->parent_id = parent;
     record->run_id = run;
-    record->leads_run = true;
+    record->stages = SPAN_PREDICTION;
+    record->spans = SPAN_ROLES;
     record->protocol = SPAN_HTTP;
-    record->started_ns = SPAN_START_NS;
-    record->invoked_ns = record->decode_began_ns = SPAN_START_NS + 1;
-    record->decode_ended_ns = record->submitted_ns = SPAN_START_NS + 2;
-    record->run_began_ns = SPAN_START_NS + 3;
-    record->run_ended_ns = SPAN_START_NS + 4;
-    record->encode_ended_ns = SPAN_START_NS + 5;
-    record->ended_ns = SPAN_START_NS + 6;
     record->run_requests = 3;
     record->run_rows = 12;
     record->rows = 4;
