@@ -22,6 +22,7 @@
 #define BODY_MAX_BYTES ((size_t)4 * 1024 * 1024)
 #define BODY_KEPT_BYTES ((size_t)512 * 1024)
 #define PROBLEM_MAX 512
+#define CLOCK_STEP_NS CLOCK_NS_PER_MS
 
 struct otlp {
     struct otlp_options options;
@@ -37,6 +38,7 @@ struct otlp {
     /* Of the record at the front of the queue. */
     struct span spans[SPAN_ROLES];
     unsigned span_count, span_at;
+    uint64_t offset_ns; /* of CLOCK_REALTIME to CLOCK_MONOTONIC */
 
     _Atomic uint64_t exported, given_up;
 };
@@ -104,9 +106,22 @@ static void give_up_reply(struct otlp *otlp, unsigned spans, const struct otlp_r
 
 /* ---- a batch ---- */
 
+/*
+ * What the wall clock is ahead. Reading two clocks takes a moment, never the same: a difference that is
+ * smaller than a step of the clock is none, so that spans made at different times still nest.
+ */
+static void compare_clocks(struct otlp *otlp)
+{
+    uint64_t offset_ns = otlp->options.wall_ns() - otlp->options.clock_ns();
+    if (offset_ns - otlp->offset_ns + CLOCK_STEP_NS > 2 * CLOCK_STEP_NS) {
+        otlp->offset_ns = offset_ns;
+    }
+}
+
 static void expand_front(struct otlp *otlp, const struct span_record *record)
 {
     if (otlp->span_at == otlp->span_count) {
+        compare_clocks(otlp);
         otlp->span_count = span_expand(record, &otlp->random, otlp->spans);
         otlp->span_at = 0;
     }
@@ -115,13 +130,13 @@ static void expand_front(struct otlp *otlp, const struct span_record *record)
 /* Moves spans into the body until it, or the batch, is full. How many. */
 static unsigned fill(struct otlp *otlp)
 {
-    uint64_t offset_ns = otlp->options.wall_ns() - otlp->options.clock_ns();
     const struct span_record *record;
     unsigned spans = 0;
     while (spans < otlp->options.batch_spans && bytes_len(&otlp->body) < BODY_FULL_BYTES &&
            (record = span_queue_front(otlp->options.queue)) != NULL) {
         expand_front(otlp, record);
-        if (otlp_put_span(&otlp->body, record, &otlp->spans[otlp->span_at], offset_ns) != ERR_OK) {
+        if (otlp_put_span(&otlp->body, record, &otlp->spans[otlp->span_at], otlp->offset_ns) !=
+            ERR_OK) {
             break;
         }
         spans++;
