@@ -27,6 +27,7 @@ import report
 import resources
 import rpc
 import small
+import tracing
 import wrk
 from processes import NotUsable, stop_all
 
@@ -45,6 +46,7 @@ WITH_TARGET = [
     ("the slow model", large.measure_slow_model),
     ("the wide body", large.measure_wide_body),
     ("the overload", overload.measure_overload),
+    ("tracing", tracing.measure_tracing),
     ("idle memory", resources.measure_memory),
     ("large beside small requests", resources.measure_patience),
     ("idle connections", resources.measure_idle_connections),
