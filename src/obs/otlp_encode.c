@@ -332,6 +332,7 @@ static void put_server_name(struct pen *pen, const struct span_record *record)
 static void put_name(struct pen *pen, const struct span_record *record, enum span_role role)
 {
     static const struct slice names[SPAN_ROLES] = {
+        [SPAN_SERVER] = {"", 0},
         [SPAN_INVOCATIONS] = {"invocations", 11},
         [SPAN_DECODE] = {"decode", 6},
         [SPAN_QUEUE] = {"queue", 5},

@@ -42,7 +42,8 @@ MUST_CHECK int otlp_http_new(const struct otlp_http_options *options, struct otl
                              struct error *error);
 void otlp_http_free(struct otlp_http *http); /* NULL is fine */
 
-/* Posts the body and waits for the reply, but no longer than until `end_ns`. */
-void otlp_http_post(void *http, struct slice body, uint64_t end_ns, struct otlp_reply *ret_reply);
+/* Posts the body and waits for the reply, until `end_ns` at most. `transport` is a struct otlp_http. */
+void otlp_http_post(void *transport, struct slice body, uint64_t end_ns,
+                    struct otlp_reply *ret_reply);
 
 #endif
