@@ -338,6 +338,34 @@ static void survives_every_failed_allocation(void **state)
     }
 }
 
+/* The first traced job has the run's span, and all traced ones know it; who ran alone knows none. */
+static void traced_jobs_know_the_run_they_shared(void **state)
+{
+    (void)state;
+    struct job_trace traces[3] = {{.trace_id = {{1}}, .run_id = {{11}}},
+                                  {.trace_id = {{2}}, .run_id = {{12}}},
+                                  {.trace_id = {{3}}, .run_id = {{13}}}};
+    struct job jobs[4] = {{.shared_by = 3},
+                          {.shared_by = 3, .trace = &traces[0]},
+                          {.shared_by = 3, .trace = &traces[1]},
+                          {.shared_by = 1, .trace = &traces[2]}};
+    const struct batch_report shared = {.runs = 1, .jobs = 3, .rows = 7};
+    const struct batch_report alone = {.runs = 1, .jobs = 1, .rows = 1};
+    jobs[0].next = &jobs[1];
+    jobs[1].next = &jobs[2];
+    batch_finish(jobs, &shared, 10, 20);
+    batch_finish(&jobs[3], &alone, 10, 20);
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(traces[i].was_shared);
+        assert_int_equal(traces[i].leads_run, i == 0);
+        assert_memory_equal(&traces[i].shared_trace_id, &traces[0].trace_id, TRACE_ID_BYTES);
+        assert_memory_equal(&traces[i].shared_run_id, &traces[0].run_id, SPAN_ID_BYTES);
+        assert_int_equal(traces[i].shared_rows, 7);
+    }
+    assert_false(traces[2].was_shared);
+    assert_false(traces[2].leads_run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +376,7 @@ int main(void)
         cmocka_unit_test(one_alone_is_not_hurried),
         cmocka_unit_test(a_wrong_row_count_is_not_shared),
         cmocka_unit_test(survives_every_failed_allocation),
+        cmocka_unit_test(traced_jobs_know_the_run_they_shared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
