@@ -364,6 +364,7 @@ static void release(struct io_thread *io)
 {
     acceptor_free(io->acceptor); /* first: no new connection after this */
     acceptor_free(io->grpc_acceptor);
+    io->acceptor = io->grpc_acceptor = NULL; /* mail that comes below may ask for them */
     session_close_all(io);
     if (io->loop != NULL) {
         loop_turn(io->loop, 0); /* lets closed connections end */

@@ -55,6 +55,18 @@ static void drain_and_join(struct fixture *fixture)
     io_thread_join(fixture->io);
 }
 
+/* A thread can end with its last session before the word that the server drains has reached it. */
+static void the_word_to_drain_may_come_last(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    begin(&fixture);
+    io_thread_drain(fixture.io);
+    io_thread_done(fixture.io); /* delivers it, with the acceptors gone */
+    *fixture.io = (struct io_thread){.metrics = NULL}; /* done already */
+    fixture_done(&fixture);
+}
+
 static void loads_reloads_and_keeps_what_it_has(void **state)
 {
     (void)state;
@@ -116,6 +128,7 @@ static void it_ends_without_having_loaded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_word_to_drain_may_come_last),
         cmocka_unit_test(loads_reloads_and_keeps_what_it_has),
         cmocka_unit_test(a_load_may_end_after_the_loops_have),
         cmocka_unit_test(it_ends_without_having_loaded),
