@@ -157,7 +157,9 @@ uint64_t exchange_took_ns(const struct exchange *exchange)
 
 struct log_context exchange_log_context(struct exchange *exchange)
 {
-    return (struct log_context){.request_id = exchange_request_id(exchange)};
+    return (struct log_context){.request_id = exchange_request_id(exchange),
+                                .trace_id = exchange_trace_id(exchange),
+                                .span_id = exchange_span_id(exchange)};
 }
 
 int exchange_log_failure(struct exchange *exchange, int status)

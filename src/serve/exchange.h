@@ -85,7 +85,8 @@ struct exchange {
     char made_request_id[EXCHANGE_REQUEST_ID_MADE];
 
     /* Of serve/exchange_trace. */
-    struct span_context span;     /* not valid: the request is in no trace */
+    struct span_context span;                           /* not valid: the request is in no trace */
+    char span_digits[TRACE_ID_DIGITS + SPAN_ID_DIGITS]; /* its ids as text, where it is valid */
     struct exchange_trace *trace; /* in the arena; NULL where no spans are recorded */
 
     /* Of serve/rest. */

@@ -62,26 +62,14 @@ void exchange_trace_open(struct exchange *exchange)
     exchange->span.is_valid = true;
     exchange->span.trace_id = parent.is_valid ? parent.trace_id : trace_id_make(&io->random);
     exchange->span.span_id = span_id_make(&io->random);
+    trace_id_print(&exchange->span.trace_id, exchange->span_digits);
+    span_id_print(&exchange->span.span_id, exchange->span_digits + TRACE_ID_DIGITS);
     exchange->span.is_sampled =
         io->spans != NULL &&
         sampler_decide(tracing_sampler(io->shared->tracing), &parent, &exchange->span.trace_id);
     if (exchange->span.is_sampled) {
         record(exchange, &parent);
     }
-}
-
-size_t exchange_trace_write_fields(struct exchange *exchange, struct http_field fields[2])
-{
-    char *text = arena_alloc(&exchange->arena, TRACE_ID_DIGITS + SPAN_ID_DIGITS);
-    if (text == NULL) {
-        return 0;
-    }
-    trace_id_print(&exchange->span.trace_id, text);
-    span_id_print(&exchange->span.span_id, text + TRACE_ID_DIGITS);
-    fields[0] = (struct http_field){SLICE("x-trace-id"), slice_make(text, TRACE_ID_DIGITS)};
-    fields[1] =
-        (struct http_field){SLICE("x-span-id"), slice_make(text + TRACE_ID_DIGITS, SPAN_ID_DIGITS)};
-    return 2;
 }
 
 /* ---- how far it came ---- */

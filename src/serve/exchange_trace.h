@@ -27,7 +27,6 @@ struct exchange_trace {
 
 void exchange_trace_open(struct exchange *exchange);
 void exchange_trace_close(struct exchange *exchange, int status);
-size_t exchange_trace_write_fields(struct exchange *exchange, struct http_field fields[2]);
 
 /* The head is there, and judged. */
 static inline void exchange_trace_begin(struct exchange *exchange)
@@ -59,11 +58,25 @@ static inline void exchange_trace_fail(struct exchange *exchange, const struct e
     }
 }
 
+/* The ids in hexadecimal, of the exchange; empty where it is in no trace. */
+static inline struct slice exchange_trace_id(const struct exchange *exchange)
+{
+    return slice_make(exchange->span_digits, exchange->span.is_valid ? TRACE_ID_DIGITS : 0);
+}
+
+static inline struct slice exchange_span_id(const struct exchange *exchange)
+{
+    return slice_make(exchange->span_digits + TRACE_ID_DIGITS,
+                      exchange->span.is_valid ? SPAN_ID_DIGITS : 0);
+}
+
 /* x-trace-id and x-span-id for the answer: how many there are, 0 or 2. */
-static inline size_t exchange_trace_make_fields(struct exchange *exchange,
+static inline size_t exchange_trace_make_fields(const struct exchange *exchange,
                                                 struct http_field fields[2])
 {
-    return exchange->span.is_valid ? exchange_trace_write_fields(exchange, fields) : 0;
+    fields[0] = (struct http_field){SLICE("x-trace-id"), exchange_trace_id(exchange)};
+    fields[1] = (struct http_field){SLICE("x-span-id"), exchange_span_id(exchange)};
+    return exchange->span.is_valid ? 2 : 0;
 }
 
 static inline void exchange_trace_add_fields(struct exchange *exchange)

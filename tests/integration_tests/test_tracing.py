@@ -12,7 +12,7 @@ import grpc
 import pytest
 from backends import ANSWER, QUESTION, fake_model
 from onnxd_grpc import calls, messages, open_channel
-from onnxd_server import post_bytes
+from onnxd_server import post_bytes, wait_for
 from opentelemetry import propagate, trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
@@ -370,3 +370,37 @@ def test_texts_of_any_kind_and_length(collector, start):
     for span in spans:
         assert 440 < len(span.trace_state) <= 512
         assert attributes_of(span)["server.address"] == "::1" and attributes_of(span)["server.port"] == 80
+
+
+# What else names a trace: log lines.
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_log_lines_name_the_trace(collector, start, tmp_path, form):
+    server = start(fake_model(tmp_path / "model", fail="internal"), fake=True,
+                   env=collector.env(ACCESS_LOG="true", LOG_FORMAT=form))
+    traced = [invoke(server, **SAMPLED).headers, invoke(server, **UNSAMPLED).headers]
+    server.get("/live")
+    wait_for(lambda: server.log_lines("/live"), "the last line")
+    failed, asked = (server.log_lines(word) for word in ("inference failed", "/invocations"))
+    assert len(failed) == len(asked) == 2
+    for headers, lines in zip(traced, zip(failed, asked)):
+        ids = {"trace_id": TRACE, "span_id": headers["x-span-id"]}
+        for line in lines:
+            if form == "json":
+                assert ids.items() <= json.loads(line).items()
+            else:
+                assert line.endswith(f" trace_id={TRACE} span_id={ids['span_id']}")
+    assert traced[0]["x-span-id"] != traced[1]["x-span-id"]
+    assert "trace_id" not in server.log_lines("/live")[0]
+
+
+def test_a_call_s_access_line_names_the_trace(collector, start, tmp_path):
+    server = start(fake_model(tmp_path / "model"), fake=True,
+                   env=collector.env(ACCESS_LOG="true", LOG_FORMAT="json"))
+    with open_channel(server) as channel:
+        _, call = calls.InferenceServiceStub(channel).Predict.with_call(
+            messages.PredictRequest(payload=b"[[1,2]]"), metadata=tuple(SAMPLED.items()))
+    line, = wait_for(lambda: server.log_lines("Predict"), "the line")
+    named = json.loads(line)
+    assert named["trace_id"] == TRACE and named["span_id"] == dict(call.trailing_metadata())["x-span-id"]
