@@ -201,7 +201,7 @@ void metrics_observe_exemplar(struct metrics_shard *shard, enum metric metric, u
     const struct metric_definition *definition = &metric_definitions[metric];
     CHECK(definition->kind == METRIC_HISTOGRAM);
     metrics_observe(shard, metric, series, value);
-    struct exemplar *all = exemplars_of(shard);
+    struct exemplar *all = trace == NULL ? NULL : exemplars_of(shard);
     if (all != NULL) {
         unsigned buckets = definition->buckets->count + 1;
         unsigned at = metrics_series(metric, shard->model, series) * buckets;

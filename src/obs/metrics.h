@@ -182,8 +182,8 @@ struct metrics_trace {
 };
 /*
  * The same for a histogram, and the trace stays as the exemplar of its bucket until a later one takes
- * its place. The first call on a shard allocates; without memory there are no exemplars. The shard's
- * thread only.
+ * its place; NULL leaves the one that is there. The first trace on a shard allocates; without memory
+ * there are no exemplars. The shard's thread only.
  */
 void metrics_observe_exemplar(struct metrics_shard *shard, enum metric metric, unsigned series,
                               uint64_t value, const struct metrics_trace *trace);

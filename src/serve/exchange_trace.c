@@ -1,5 +1,8 @@
 #include "serve/exchange_trace.h"
 
+#include <string.h>
+
+#include "base/clock.h"
 #include "base/num.h"
 #include "serve/grpc.h"
 
@@ -70,6 +73,14 @@ void exchange_trace_open(struct exchange *exchange)
     if (exchange->span.is_sampled) {
         record(exchange, &parent);
     }
+}
+
+void exchange_trace_mark(const struct exchange *exchange, struct metrics_trace *ret_trace)
+{
+    const struct span_context *span = &exchange->span;
+    memcpy(ret_trace->trace_id, span->trace_id.bytes, sizeof(ret_trace->trace_id));
+    memcpy(ret_trace->span_id, span->span_id.bytes, sizeof(ret_trace->span_id));
+    ret_trace->unix_ns = clock_realtime_ns();
 }
 
 /* ---- how far it came ---- */

@@ -25,6 +25,8 @@ struct exchange_trace {
     struct job_trace job;
 };
 
+/* The ids of a sampled request, at this time. */
+void exchange_trace_mark(const struct exchange *exchange, struct metrics_trace *ret_trace);
 void exchange_trace_open(struct exchange *exchange);
 void exchange_trace_close(struct exchange *exchange, int status);
 
@@ -56,6 +58,17 @@ static inline void exchange_trace_fail(struct exchange *exchange, const struct e
     if (exchange->trace != NULL) {
         exchange->trace->failure = error;
     }
+}
+
+/* What its durations are observed with, written into *storage; NULL where it is not recorded. */
+static inline const struct metrics_trace *exchange_trace_exemplar(const struct exchange *exchange,
+                                                                  struct metrics_trace *storage)
+{
+    if (exchange->trace == NULL) {
+        return NULL;
+    }
+    exchange_trace_mark(exchange, storage);
+    return storage;
 }
 
 /* The ids in hexadecimal, of the exchange; empty where it is in no trace. */

@@ -24,9 +24,12 @@ static void count(const struct grpc_call *call, enum grpc_status status)
     enum metric_rpc rpc = call->method == NULL ? RPC_OTHER : call->method->rpc;
     metrics_count(io->metrics, METRIC_GRPC_REQUESTS, series_rpc(rpc, status), 1);
     uint64_t took_ns = exchange_took_ns(call->exchange);
-    metrics_observe(io->metrics, METRIC_GRPC_DURATION, rpc, took_ns);
+    struct metrics_trace storage;
+    const struct metrics_trace *trace = exchange_trace_exemplar(call->exchange, &storage);
+    metrics_observe_exemplar(io->metrics, METRIC_GRPC_DURATION, rpc, took_ns, trace);
     if (rpc == RPC_PREDICT) {
-        metrics_observe(io->metrics, METRIC_INFERENCE_DURATION, INTERFACE_GRPC, took_ns);
+        metrics_observe_exemplar(io->metrics, METRIC_INFERENCE_DURATION, INTERFACE_GRPC, took_ns,
+                                 trace);
     }
 }
 

@@ -23,12 +23,15 @@ static void count_answer(const struct exchange *exchange)
     size_t body_bytes = exchange->method == METHOD_HEAD ? 0 : exchange->response_body.len;
     metrics_count(metrics, METRIC_HTTP_REQUESTS, series_request(handler, exchange->method, status),
                   1);
-    metrics_observe(metrics, METRIC_HTTP_DURATION, series, took_ns);
-    metrics_observe(metrics, METRIC_HTTP_DURATION_HIGHR, SERIES_NONE, took_ns);
+    struct metrics_trace storage;
+    const struct metrics_trace *trace = exchange_trace_exemplar(exchange, &storage);
+    metrics_observe_exemplar(metrics, METRIC_HTTP_DURATION, series, took_ns, trace);
+    metrics_observe_exemplar(metrics, METRIC_HTTP_DURATION_HIGHR, SERIES_NONE, took_ns, trace);
     metrics_observe(metrics, METRIC_HTTP_REQUEST_SIZE, handler, exchange->request_bytes);
     metrics_observe(metrics, METRIC_HTTP_RESPONSE_SIZE, handler, body_bytes);
     if (handler == HANDLER_INVOCATIONS) {
-        metrics_observe(metrics, METRIC_INFERENCE_DURATION, INTERFACE_REST, took_ns);
+        metrics_observe_exemplar(metrics, METRIC_INFERENCE_DURATION, INTERFACE_REST, took_ns,
+                                 trace);
     }
 }
 

@@ -4,6 +4,7 @@ import collections
 import json
 import pathlib
 import random
+import re
 import socket
 import struct
 import time
@@ -372,7 +373,7 @@ def test_texts_of_any_kind_and_length(collector, start):
         assert attributes_of(span)["server.address"] == "::1" and attributes_of(span)["server.port"] == 80
 
 
-# What else names a trace: log lines.
+# What else names a trace: log lines and exemplars.
 
 
 @pytest.mark.parametrize("form", ["json", "text"])
@@ -404,3 +405,31 @@ def test_a_call_s_access_line_names_the_trace(collector, start, tmp_path):
     line, = wait_for(lambda: server.log_lines("Predict"), "the line")
     named = json.loads(line)
     assert named["trace_id"] == TRACE and named["span_id"] == dict(call.trailing_metadata())["x-span-id"]
+
+
+def exemplars(server):
+    """{histogram: {labels of an exemplar}} of a scrape in OpenMetrics."""
+    text = server.get("/metrics", headers={"Accept": "application/openmetrics-text"}).text
+    found = collections.defaultdict(set)
+    for name, trace_id, span_id in re.findall(
+            r'^(\w+)_bucket\{.*\} \d+ # \{trace_id="(\w+)",span_id="(\w+)"\} [\d.e-]+ [\d.]+$', text, re.M):
+        found[name].add((trace_id, span_id))
+    return found
+
+
+def test_durations_of_sampled_requests_have_exemplars(collector, start, tmp_path):
+    server = start(fake_model(tmp_path / "model"), fake=True, env=collector.env(IO_THREADS="1"))
+    assert invoke(server, **UNSAMPLED).status_code == 200
+    assert not exemplars(server)
+    over_http = {(TRACE, invoke(server, **SAMPLED).headers["x-span-id"])}
+    assert exemplars(server) == dict.fromkeys(
+        ["http_request_duration_seconds", "http_request_duration_highr_seconds",
+         "onnxd_inference_duration_seconds"], over_http)
+    assert "trace_id" not in server.get("/metrics").text
+    with open_channel(server) as channel:
+        _, call = calls.InferenceServiceStub(channel).Predict.with_call(
+            messages.PredictRequest(payload=b"[[1,2]]"), metadata=tuple(SAMPLED.items()))
+    over_grpc = {(TRACE, dict(call.trailing_metadata())["x-span-id"])}
+    found = exemplars(server)
+    assert found["onnxd_grpc_request_duration_seconds"] == over_grpc
+    assert found["onnxd_inference_duration_seconds"] == over_http | over_grpc

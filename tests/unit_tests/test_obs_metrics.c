@@ -336,6 +336,8 @@ static void exemplars_stand_at_their_buckets(void **state)
                              &trace);
     metrics_observe_exemplar(scrape->shards[1], METRIC_COMPUTE_DURATION, SERIES_NONE, MS(70000),
                              &trace);
+    metrics_observe_exemplar(scrape->shards[1], METRIC_COMPUTE_DURATION, SERIES_NONE, MS(70000),
+                             NULL);
     assert_has_not(scrape, "trace_id");
     scrape->view.format = METRICS_OPENMETRICS;
     /* The latest of all threads. */
@@ -344,7 +346,7 @@ static void exemplars_stand_at_their_buckets(void **state)
                "{trace_id=\"fff7651916cd43dd8448eb211c80319c\",span_id=\"b7ad6b7169203331\"} "
                "3e-05 1700000001.123\n"
                "onnxd_compute_duration_seconds_bucket{model=\"iris\",le=\"0.0001\"} 2\n");
-    assert_has(scrape, "le=\"+Inf\"} 3 # {trace_id=\"0af7651916cd43dd8448eb211c80319c\",span_id="
+    assert_has(scrape, "le=\"+Inf\"} 4 # {trace_id=\"0af7651916cd43dd8448eb211c80319c\",span_id="
                        "\"b7ad6b7169203331\"} 70 1700000000.123\n");
 }
 
