@@ -38,7 +38,7 @@ def quietly(run, *arguments, fatal=()):
             return run(*arguments)
         except fatal:
             raise
-        except Exception:
+        except (Exception, SystemExit):
             return None
 
 

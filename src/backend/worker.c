@@ -375,9 +375,9 @@ static int run_within(struct backend_model *model, const struct tensor *inputs,
     struct error *why = error == NULL ? &local : error;
     int status =
         worker_run_size(inputs, model->signature.input_count, wanted_count, &run.input_bytes, why);
+    uint64_t take_until_ns = deadline_ns(model->run_timeout_ns);
     for (bool again = true; status == ERR_OK && again;) {
-        status =
-            worker_pool_take(model->pool, deadline_ns(model->run_timeout_ns), &run.worker, why);
+        status = worker_pool_take(model->pool, take_until_ns, &run.worker, why);
         if (status == ERR_OK) {
             status = run_on_worker(model, &run, &again, why);
         }

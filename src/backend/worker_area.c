@@ -18,7 +18,8 @@
 static int fail(struct error *error, const char *what, size_t size_bytes)
 {
     int number = errno;
-    return error_set(error, number == ENOMEM ? ERR_NO_MEMORY : ERR_INTERNAL,
+    bool is_full = number == ENOMEM || number == EFBIG || number == ENOSPC;
+    return error_set(error, is_full ? ERR_NO_MEMORY : ERR_INTERNAL,
                      "%s shared memory of %zu bytes: %s", what, size_bytes, sys_error_text(number));
 }
 

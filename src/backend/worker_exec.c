@@ -21,12 +21,16 @@ _Noreturn static void fail(int report, enum worker_exec_step step)
     _exit(written == (ssize_t)sizeof(failure) ? 127 : 126);
 }
 
-/* Handlers of ours must not run here; ignored signals would stay ignored over exec. */
+/*
+ * Handlers of ours must not run here; ignored signals would stay ignored over exec. By the system call
+ * itself: libc's function refuses the two signals of its own, which somebody above us may ignore.
+ */
 static void reset_signals(void)
 {
-    struct sigaction action = {.sa_handler = SIG_DFL};
+    static const unsigned long
+        as_usual[4]; /* the kernel's struct sigaction: SIG_DFL, no flag, no mask */
     for (int number = 1; number < NSIG; number++) {
-        (void)sigaction(number, &action, NULL); /* SIGKILL, SIGSTOP and libc's own refuse */
+        (void)syscall(SYS_rt_sigaction, number, as_usual, NULL, sizeof(unsigned long));
     }
 }
 
@@ -67,6 +71,8 @@ static int set_fds(const struct worker_exec *exec, int *report)
 static int set_limits(const struct worker_exec *exec)
 {
     const struct rlimit none = {.rlim_cur = 0, .rlim_max = 0};
+    (void)prctl(PR_SET_DUMPABLE, 1, 0, 0,
+                0); /* else /proc/self is root's; exec would set it anyway */
     if (setrlimit(RLIMIT_CORE, &none) != 0) {
         return -1;
     }

@@ -38,14 +38,33 @@ static void tell_health(const struct worker_pool *pool, bool healthy)
 
 /* ---- after an end ---- */
 
-static uint64_t delay_ns(const struct worker_pool *pool, unsigned failures)
+static uint64_t doubled_ns(uint64_t first_ns, uint64_t last_ns, unsigned times)
+{
+    uint64_t delay_ns = first_ns;
+    for (unsigned i = 1; i < times && delay_ns < last_ns; i++) {
+        delay_ns *= 2;
+    }
+    return times == 0 ? 0 : delay_ns > last_ns ? last_ns : delay_ns;
+}
+
+/*
+ * With the lock held. One that never was of use (it cannot load the model, it is too large, it breaks the
+ * protocol) makes the next wait longer and longer. One that was ready and died of its first run may have been
+ * sent it by anybody: the wait stays within what runs wait for, and nobody is told of an illness.
+ */
+static uint64_t choose_delay(const struct worker_pool *pool, struct worker *worker,
+                             enum worker_end end)
 {
     const struct worker_pool_timing *timing = &pool->options.timing;
-    uint64_t delay = timing->first_delay_ns;
-    for (unsigned i = 1; i < failures && delay < timing->last_delay_ns; i++) {
-        delay *= 2;
+    bool fell = worker->was_ready && (end == WORKER_END_DIED || end == WORKER_END_TIMEOUT);
+    worker->falls = worker->runs == 0 && fell ? worker->falls + 1 : 0;
+    worker->failures = worker->runs == 0 && !fell ? worker->failures + 1 : 0;
+    if (worker->falls > 0) {
+        uint64_t near_ns =
+            timing->last_delay_ns < WORKER_NEAR_NS ? timing->last_delay_ns : WORKER_NEAR_NS;
+        return doubled_ns(timing->first_delay_ns, near_ns, worker->falls);
     }
-    return failures == 0 ? 0 : delay > timing->last_delay_ns ? timing->last_delay_ns : delay;
+    return doubled_ns(timing->first_delay_ns, timing->last_delay_ns, worker->failures);
 }
 
 /* With the lock held. */
@@ -74,9 +93,8 @@ static void vacate(struct worker_pool *pool, struct worker *worker, enum worker_
                    const struct verdict *verdict)
 {
     pthread_mutex_lock(&pool->lock);
-    worker->failures = worker->runs > 0 ? 0 : worker->failures + 1;
-    unsigned failures = worker->failures;
-    uint64_t delay = delay_ns(pool, failures);
+    uint64_t delay = choose_delay(pool, worker, end);
+    unsigned failures = worker->failures + worker->falls;
     worker->state = WORKER_VACANT;
     worker->due_ns = clock_monotonic_ns() + delay;
     if (pool->retiring == worker && end != WORKER_END_MEMORY) {
@@ -238,6 +256,7 @@ void worker_life_start(struct worker_pool *pool, struct worker *worker)
         struct verdict verdict = {.level = LOG_ERROR, .opening = error};
         snprintf(verdict.text, sizeof(verdict.text), "no worker: %s", error.text);
         worker->runs = 0;
+        worker->was_ready = false;
         vacate(pool, worker, WORKER_END_DIED, &verdict);
         return;
     }
@@ -250,6 +269,7 @@ void worker_life_start(struct worker_pool *pool, struct worker *worker)
     worker->state = WORKER_GREETED;
     worker->due_ns = timeout_ns == 0 ? 0 : clock_monotonic_ns() + timeout_ns;
     worker->runs = 0;
+    worker->was_ready = false;
     worker->has_ended = false;
     worker->retires = false;
     worker->killed = false;
@@ -303,6 +323,7 @@ static void welcome(struct worker_pool *pool, struct worker *worker)
 {
     pthread_mutex_lock(&pool->lock);
     worker->state = WORKER_IDLE;
+    worker->was_ready = true;
     worker->due_ns = 0;
     if (pool->retiring == worker) {
         pool->retiring = NULL;

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "backend/worker_slot.h"
@@ -17,8 +18,6 @@
 #include "base/sys.h"
 
 #define POOL_MAGIC 0x77706f6fu
-/* A start that is so near is waited for. */
-#define NEAR_NS CLOCK_NS_PER_S
 
 /* With the lock held. */
 static struct worker *find_idle(struct worker_pool *pool)
@@ -34,7 +33,7 @@ static struct worker *find_idle(struct worker_pool *pool)
 /* With the lock held: whether every process has failed, and its next try is not near. */
 static bool is_put_off(const struct worker_pool *pool)
 {
-    uint64_t near_ns = clock_monotonic_ns() + NEAR_NS;
+    uint64_t near_ns = clock_monotonic_ns() + WORKER_NEAR_NS;
     for (unsigned i = 0; i < pool->options.count; i++) {
         const struct worker *worker = &pool->workers[i];
         if (worker->state != WORKER_VACANT || worker->failures == 0 || worker->due_ns <= near_ns) {
@@ -99,6 +98,7 @@ void worker_pool_give(struct worker_pool *pool, struct worker *worker, bool answ
     if (answered) {
         worker->runs++;
         worker->failures = 0;
+        worker->falls = 0;
     }
     if (worker->has_ended && !worker->killed) {
         worker_doom(worker, WORKER_END_DIED, true, NULL);
@@ -221,6 +221,15 @@ static void set_timing(struct worker_pool_timing *timing)
 }
 
 /* With all signals blocked: they are for the threads that wait for them. */
+/*
+ * A process of our user may otherwise read our environment and memory and take our sockets
+ * (ptrace(2), access mode checks), and workers are such processes.
+ */
+static void shut_others_out(void)
+{
+    CHECK(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0);
+}
+
 static int start_supervisor(struct worker_pool *pool)
 {
     sigset_t all;
@@ -244,6 +253,7 @@ static int begin(struct worker_pool *pool, struct error *error)
     if (pool->wake < 0) {
         return error_set(error, ERR_INTERNAL, "no eventfd: %s", sys_error_text(errno));
     }
+    shut_others_out();
     int failed = start_supervisor(pool);
     if (failed != 0) {
         return error_set(error, ERR_INTERNAL, "no thread for workers: %s", sys_error_text(failed));

@@ -291,6 +291,9 @@ void worker_process_end(struct worker_process *process, int *ret_status)
     if (ret_status != NULL) {
         *ret_status = ended == process->pid ? status : -1;
     }
+    if (getpid() == 1) { /* what it had started, killed with its group, is ours to bury */
+        while (waitpid(-process->pid, NULL, 0) > 0 || errno == EINTR) {}
+    }
     close_process(process);
 }
 

@@ -25,6 +25,9 @@ enum worker_state {
     WORKER_LEAVING  /* ends by itself, or is killed at due_ns */
 };
 
+/* A start that is so near is waited for. */
+#define WORKER_NEAR_NS CLOCK_NS_PER_S
+
 #define WORKER_REASON_MAX ERROR_TEXT_MAX
 
 struct worker {
@@ -33,7 +36,9 @@ struct worker {
     uint64_t due_ns;                /* of some states; 0: never, of a vacant one at once */
     uint64_t runs;                  /* answered since it was ready */
     uint64_t number;                /* of the last run it was told; its runner's */
-    unsigned failures;              /* processes in a row that answered none */
+    unsigned failures;              /* processes in a row that were never of use */
+    unsigned falls;                 /* processes in a row that died of their first run */
+    bool was_ready;                 /* this process */
     bool has_ended;                 /* its pidfd has said so */
     bool retires;                   /* goes after its run */
     bool killed;                    /* or dead, or no longer to be trusted: it is not told END */

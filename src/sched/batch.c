@@ -9,9 +9,11 @@
 #include "base/check.h"
 #include "sched/execution.h"
 
-/* Of run_timeout_ns, and of the time that is expected, what a shared run may take. */
+/* Of run_timeout_ns, and of the time that is expected, what a shared run may take, */
 #define SHARED_TIMEOUT_PART 8
 #define SHARED_TIMEOUT_EXPECTED 4
+/* and of run_timeout_ns what a job alone may take after it: the others are still in time. */
+#define ALONE_TIMEOUT_PART 2
 
 /* limit_ns 0: the backend's own. */
 static int run_backend(const struct batch_target *target, const struct tensor *inputs,
@@ -212,8 +214,9 @@ void batch_run(const struct batch_target *target, struct job *jobs, struct arena
         return;
     }
     for (struct job *job = jobs; job != NULL; job = job->next) {
-        uint64_t limit_ns = report->jobs > 1 ? shared_limit_ns(target, job->rows) : 0;
-        run_alone(target, job, limit_ns, report);
+        bool is_hurried = report->jobs > 1 && target->backend->run_within != NULL;
+        run_alone(target, job, is_hurried ? target->run_timeout_ns / ALONE_TIMEOUT_PART : 0,
+                  report);
     }
 }
 

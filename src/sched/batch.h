@@ -44,7 +44,7 @@ struct batch_report {
  *
  * One job may hang a run that others share. So where a run can be ended (backend.run_within) a shared
  * one gets an eighth of run_timeout_ns, or four times what is expected of its rows if that is more,
- * and so does each of its jobs that then runs alone: the others are answered while there is time.
+ * and each of its jobs that then runs alone gets half of it: the others are answered while there is time.
  */
 void batch_run(const struct batch_target *target, struct job *jobs, struct arena *arena,
                struct batch_report *report);

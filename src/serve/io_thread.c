@@ -387,6 +387,11 @@ static void release(struct io_thread *io)
     io->released = true;
 }
 
+void io_thread_drop_next(struct io_thread *io)
+{
+    deployment_unref(atomic_exchange(&io->deploy_next, NULL));
+}
+
 void io_thread_done(struct io_thread *io)
 {
     if (io->metrics == NULL) {
@@ -395,7 +400,7 @@ void io_thread_done(struct io_thread *io)
     if (!io->released) {
         release(io);
     }
-    deployment_unref(atomic_exchange(&io->deploy_next, NULL));
+    io_thread_drop_next(io);
     loop_free(io->loop);
 }
 

@@ -106,6 +106,8 @@ struct io_thread {
 MUST_CHECK int io_thread_init(struct io_thread *io, struct server_shared *shared,
                               struct error *error);
 void io_thread_done(struct io_thread *io);
+/* Gives back a deployment that came when the thread had ended. After the thread was joined. */
+void io_thread_drop_next(struct io_thread *io);
 MUST_CHECK int io_thread_start(struct io_thread *io, struct error *error);
 void io_thread_join(struct io_thread *io);
 

@@ -73,16 +73,16 @@ static void load(struct loader *loader)
             deployment_unref(deployment);
         }
     }
-    if (reload) {
-        metrics_add(loader->shared->metrics, METRIC_RELOADS,
-                    status == ERR_OK ? RELOAD_OK : RELOAD_FAILED, 1);
-    }
     if (status == ERR_OK) {
         put_in_service(loader, deployment);
     } else if (reload) {
         log_error("reload failed, the model in service goes on: %s", error.text);
     } else {
         log_error("not ready: %s", error.text);
+    }
+    if (reload) { /* who reads it finds the new model: its mail is on the way to every loop */
+        metrics_add(loader->shared->metrics, METRIC_RELOADS,
+                    status == ERR_OK ? RELOAD_OK : RELOAD_FAILED, 1);
     }
 }
 

@@ -206,6 +206,7 @@ static void block_signals(struct server *server)
     sigaddset(&server->signals, SIGALRM); /* our own: the last I/O thread has ended */
     pthread_sigmask(SIG_BLOCK, &server->signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* RLIMIT_FSIZE holds for memory shared with workers too: EFBIG */
 }
 
 static void close_listener(int fd)
@@ -219,11 +220,15 @@ static void close_listener(int fd)
 static void free_all(struct server *server)
 {
     task_pool_free(server->shared.tasks);
+    /* Models before loops: until it is closed, a model may tell the loops of its health. */
     for (unsigned i = 0; i < server->shared.thread_count; i++) {
-        io_thread_done(&server->shared.threads[i]);
+        io_thread_drop_next(&server->shared.threads[i]);
     }
     if (server->loader != NULL) {
         loader_free(server->loader);
+    }
+    for (unsigned i = 0; i < server->shared.thread_count; i++) {
+        io_thread_done(&server->shared.threads[i]);
     }
     tracing_free(server->shared.tracing, server->drain_end_ns);
     close_listener(server->shared.listen_fd);

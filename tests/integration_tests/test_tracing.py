@@ -165,7 +165,7 @@ def check_links(spans):
 
 @pytest.mark.parametrize("execution", ["inline", "pooled"])
 def test_every_span_arrives_once(backend, collector, start, execution):
-    clients, rounds = 50, 100
+    clients, rounds = 50, 200
     env = collector.env(EXECUTION=execution, OTEL_BSP_MAX_QUEUE_SIZE=str(1 << 18), IO_THREADS="2")
     server = start(backend.model(), fake=backend.is_fake, env=env)
     connections = [server.connect(timeout_s=60) for _ in range(clients)]

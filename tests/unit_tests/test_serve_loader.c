@@ -62,7 +62,7 @@ static void the_word_to_drain_may_come_last(void **state)
     struct fixture fixture;
     begin(&fixture);
     io_thread_drain(fixture.io);
-    io_thread_done(fixture.io); /* delivers it, with the acceptors gone */
+    io_thread_done(fixture.io);                        /* delivers it, with the acceptors gone */
     *fixture.io = (struct io_thread){.metrics = NULL}; /* done already */
     fixture_done(&fixture);
 }
