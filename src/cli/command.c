@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 
 static const struct command *const all[] = {
-    &command_serve,   &command_inspect,  &command_check,   &command_predict,
-    &command_version, &command_settings, &command_metrics,
+    &command_serve,  &command_inspect, &command_check,    &command_predict,
+    &command_health, &command_version, &command_settings, &command_metrics,
 };
 
 const struct command *const *commands(size_t *ret_count)

@@ -33,6 +33,7 @@ extern const struct command command_serve;
 extern const struct command command_inspect;
 extern const struct command command_check;
 extern const struct command command_predict;
+extern const struct command command_health;
 extern const struct command command_version;
 extern const struct command command_settings;
 extern const struct command command_metrics;

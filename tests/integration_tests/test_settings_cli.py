@@ -6,7 +6,7 @@ import socket
 import pytest
 from onnxd_server import MODELS, Server, binary, run_onnxd, wait_for
 
-COMMANDS = ("serve", "inspect", "check", "predict", "version")
+COMMANDS = ("serve", "inspect", "check", "predict", "health", "version")
 SUM3 = MODELS / "sum3"
 
 
