@@ -9,6 +9,8 @@ PROMETHEUS_SECONDS ?= 60
 PYTEST_ARGS ?=
 COMMITS ?= origin/main..HEAD
 
+include container/containers.mk
+
 .PHONY: help run demo build test test-unit test-integration test-e2e dev clang asan tsan fuzz soak \
         soak-workers prometheus-check bench bench-quick bench-budget bench-budget-write grpc-generate \
         grpc-check lint tidy format setup lock ci clean distclean env-sklearn env-torch env-tensorflow \
