@@ -324,7 +324,7 @@ static void test_a_partial_success_is_told(void **state)
     tear_down(&fixture);
 }
 
-/* At the end a collector that hangs has the time that is left, and is asked once. */
+/* At the end a collector that hangs has the time that is left, and is asked once, beside what it was asked before. */
 static void test_the_end_is_bounded(void **state)
 {
     (void)state;
@@ -334,7 +334,7 @@ static void test_the_end_is_bounded(void **state)
     atomic_store(&collector.holds, true);
     assert_int_equal(start(&fixture, NEVER_NS, false), ERR_OK);
     otlp_stop(fixture.otlp, test_clock_ns() + 5 * CLOCK_NS_PER_MS);
-    assert_true(collector.posts <= 1);
+    assert_true(collector.posts <= 2);
     assert_true(problems <= 1);
     tear_down(&fixture);
 }
