@@ -25,7 +25,10 @@ def run(*command, cwd=None, check=True, env=None, timeout_s=1800):
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           timeout=timeout_s)
     if check and done.returncode != 0:
-        tail = "\n".join(done.stdout.splitlines()[-30:])
+        lines = done.stdout.splitlines()
+        # A build's last lines say that it failed; the tests that failed stand before them.
+        causes = [line for line in lines[:-30] if re.search(r"\*\*\*(Failed|Timeout)|\((Failed|Timeout)\)|^FAILED ", line)]
+        tail = "\n".join([*causes, *lines[-30:]])
         raise Failed(f"exit code {done.returncode} of {' '.join(map(str, command))}\n{tail}")
     return done
 
