@@ -5,6 +5,7 @@ Written apart from the worker's own code, so that a misunderstanding shows.
 
 import contextlib
 import fcntl
+import json
 import mmap
 import os
 import select
@@ -300,6 +301,37 @@ class Worker:
         self.send_run(inputs, indices, start)
         values = self.read_result(indices)
         return values[0] if len(values) == 1 else values
+
+
+@contextlib.contextmanager
+def opening(kind, directory, python=sys.executable):
+    """open(model, manifest={...}, **options): a worker that has it open. All have to end well at the end."""
+    made = []
+
+    def begin(model, manifest=None, **options):
+        if manifest is not None:
+            options["manifest"] = directory / "manifest.json"
+            options["manifest"].write_text(json.dumps(manifest))
+        made.append(Worker(python=python))
+        return made[-1].open(kind, model, **options)
+
+    yield begin
+    for worker in made:
+        try:
+            if worker.code is None:
+                assert worker.end() == 0, worker.log()
+        finally:
+            worker.kill()
+
+
+def described(ports):
+    return [(port.name, port.dtype, port.shape) for port in ports]
+
+
+def load_arrays(path):
+    """Of an npz file, all of it."""
+    with np.load(path) as arrays:
+        return dict(arrays)
 
 
 def _memory(name, size):

@@ -4,7 +4,6 @@ Each model is trained here, and the worker's answers are compared with the estim
 """
 
 import importlib
-import json
 import pickle
 
 import joblib
@@ -12,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from onnxd_worker_peer import LoadError, RunError, Worker
+from onnxd_worker_peer import LoadError, RunError, Worker, described, opening
 from sklearn.cluster import DBSCAN, KMeans
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_transformer
 from sklearn.datasets import load_iris
@@ -66,31 +65,17 @@ def columns_of(frame):
 @pytest.fixture
 def serve(tmp_path):
     """serve(estimator, manifest=..., output=...): a worker that has it open; ended at the end."""
-    made = []
+    with opening("sklearn", tmp_path) as open_model:
 
-    def begin(estimator, *, manifest=None, name="model.joblib", **options):
-        path = tmp_path / name
-        if name.endswith(".joblib"):
-            joblib.dump(estimator, path)
-        else:
-            path.write_bytes(pickle.dumps(estimator))
-        if manifest is not None:
-            options["manifest"] = tmp_path / "manifest.json"
-            options["manifest"].write_text(json.dumps(manifest))
-        made.append(Worker())
-        return made[-1].open("sklearn", path, **options)
+        def begin(estimator, *, name="model.joblib", **options):
+            path = tmp_path / name
+            if name.endswith(".joblib"):
+                joblib.dump(estimator, path)
+            else:
+                path.write_bytes(pickle.dumps(estimator))
+            return open_model(path, **options)
 
-    yield begin
-    for worker in made:
-        try:
-            if worker.code is None:
-                assert worker.end() == 0, worker.log()
-        finally:
-            worker.kill()
-
-
-def described(ports):
-    return [(port.name, port.dtype, port.shape) for port in ports]
+        yield begin
 
 
 def test_classifier(serve):

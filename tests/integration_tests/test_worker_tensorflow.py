@@ -1,12 +1,11 @@
 """What the Python worker makes of Keras models and SavedModels; with the Python in ONNXD_TENSORFLOW_PYTHON."""
 
-import json
 import os
 import subprocess
 
 import numpy as np
 import pytest
-from onnxd_worker_peer import LoadError, RunError, Worker
+from onnxd_worker_peer import LoadError, RunError, Worker, described, load_arrays, opening
 
 PYTHON = os.environ.get("ONNXD_TENSORFLOW_PYTHON")
 pytestmark = [
@@ -65,31 +64,8 @@ def models(tmp_path_factory):
 
 @pytest.fixture
 def serve(models, tmp_path):
-    made = []
-
-    def begin(name, manifest=None, **options):
-        if manifest is not None:
-            options["manifest"] = tmp_path / "manifest.json"
-            options["manifest"].write_text(json.dumps(manifest))
-        made.append(Worker(python=PYTHON))
-        return made[-1].open("tensorflow", models / name, **options)
-
-    yield begin
-    for worker in made:
-        try:
-            if worker.code is None:
-                assert worker.end() == 0, worker.log()
-        finally:
-            worker.kill()
-
-
-def load(path):
-    with np.load(path) as arrays:
-        return dict(arrays)
-
-
-def described(ports):
-    return [(port.name, port.dtype, port.shape) for port in ports]
+    with opening("tensorflow", tmp_path, PYTHON) as open_model:
+        yield lambda name, manifest=None, **options: open_model(models / name, manifest, **options)
 
 
 @pytest.mark.parametrize("name", ["mlp.keras", "mlp.h5", "mlp.hdf5"])
@@ -98,7 +74,7 @@ def test_keras_files(serve, models, name):
     assert worker.framework == "TensorFlow" and worker.version.startswith("2.")
     assert described(worker.inputs) == [("input", 1, [-1, 4])]
     assert described(worker.outputs) == [("output", 1, [-1, 3])]
-    expected = load(models / "mlp.npz")
+    expected = load_arrays(models / "mlp.npz")
     assert np.allclose(worker.run(expected["x"]), expected["y"], atol=1e-6)
     with pytest.raises(RunError) as failed:
         worker.run(expected["x"][:, :3])
@@ -109,7 +85,7 @@ def test_saved_model(serve, models):
     worker = serve("mlp")
     assert [(port.dtype, port.shape) for port in worker.inputs] == [(1, [-1, 4])]
     assert described(worker.outputs) == [("output_0", 1, [-1, 3])]
-    expected = load(models / "mlp.npz")
+    expected = load_arrays(models / "mlp.npz")
     assert np.allclose(worker.run(expected["x"]), expected["y"], atol=1e-6)
 
 

@@ -1,12 +1,11 @@
 """What the Python worker makes of PyTorch modules; with the Python in ONNXD_TORCH_PYTHON."""
 
-import json
 import os
 import subprocess
 
 import numpy as np
 import pytest
-from onnxd_worker_peer import LoadError, RunError, Worker
+from onnxd_worker_peer import LoadError, RunError, Worker, described, load_arrays, opening
 
 PYTHON = os.environ.get("ONNXD_TORCH_PYTHON")
 pytestmark = [
@@ -120,31 +119,8 @@ def models(tmp_path_factory):
 
 @pytest.fixture
 def serve(models, tmp_path):
-    made = []
-
-    def begin(name, manifest=None, **options):
-        if manifest is not None:
-            options["manifest"] = tmp_path / "manifest.json"
-            options["manifest"].write_text(json.dumps(manifest))
-        made.append(Worker(python=PYTHON))
-        return made[-1].open("pytorch", models / name, **options)
-
-    yield begin
-    for worker in made:
-        try:
-            if worker.code is None:
-                assert worker.end() == 0, worker.log()
-        finally:
-            worker.kill()
-
-
-def load(path):
-    with np.load(path) as arrays:
-        return dict(arrays)
-
-
-def described(ports):
-    return [(port.name, port.dtype, port.shape) for port in ports]
+    with opening("pytorch", tmp_path, PYTHON) as open_model:
+        yield lambda name, manifest=None, **options: open_model(models / name, manifest, **options)
 
 
 @pytest.mark.parametrize("name", ["scripted.pt", "traced.pt", "pickled.pth"])
@@ -153,7 +129,7 @@ def test_modules(serve, models, name):
     assert worker.framework == "PyTorch" and worker.version.startswith("2.")
     assert described(worker.inputs) == [("input", 1, [-1, 4])]
     assert described(worker.outputs) == [("output", 1, [-1, 3])]
-    expected = load(models / "mlp.npz")
+    expected = load_arrays(models / "mlp.npz")
     for _ in range(3):  # a traced module is optimized on the way
         assert np.allclose(worker.run(expected["x"]), expected["y"], atol=1e-6)
     with pytest.raises(RunError) as failed:
@@ -166,7 +142,7 @@ def test_convolution(serve, models):
     worker = serve("convolution.pt")
     assert described(worker.inputs) == [("input", 1, [-1, 3, -1, -1])]
     assert described(worker.outputs) == [("output", 1, [-1, 2])]
-    expected = load(models / "convolution.npz")
+    expected = load_arrays(models / "convolution.npz")
     assert np.allclose(worker.run(expected["x"]), expected["y"], atol=1e-6)
 
 
