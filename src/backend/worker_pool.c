@@ -7,13 +7,12 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 
 #include "backend/worker_slot.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/mem.h"
 #include "base/sys.h"
 
@@ -50,9 +49,7 @@ static bool wait_for_change(struct worker_pool *pool, uint64_t deadline_ns)
         pthread_cond_wait(&pool->changed, &pool->lock);
         return true;
     }
-    struct timespec due = {.tv_sec = (time_t)(deadline_ns / CLOCK_NS_PER_S),
-                           .tv_nsec = (long)(deadline_ns % CLOCK_NS_PER_S)};
-    return pthread_cond_timedwait(&pool->changed, &pool->lock, &due) != ETIMEDOUT;
+    return cond_wait_until(&pool->changed, &pool->lock, deadline_ns);
 }
 
 int worker_pool_take(struct worker_pool *pool, uint64_t deadline_ns, struct worker **ret_worker,
@@ -160,16 +157,6 @@ void worker_pool_measure(struct worker_pool *pool, struct backend_figures *ret_f
 
 /* ---- life ---- */
 
-static void init_lock(struct worker_pool *pool)
-{
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&pool->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
-    pthread_mutex_init(&pool->lock, NULL);
-}
-
 static void free_pool(struct worker_pool *pool)
 {
     if (pool->wake >= 0) {
@@ -272,7 +259,8 @@ int worker_pool_open(const struct worker_pool_options *options, struct worker_po
     pool->magic = POOL_MAGIC;
     pool->options = *options;
     set_timing(&pool->options.timing);
-    init_lock(pool);
+    cond_init(&pool->changed);
+    pthread_mutex_init(&pool->lock, NULL);
     pool->wake = -1;
     int status = begin(pool, error);
     if (status != ERR_OK) {

@@ -7,11 +7,10 @@
 
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/arena.h"
 #include "base/check.h"
-#include "base/clock.h"
+#include "base/cond.h"
 #include "base/mem.h"
 #include "sched/execution.h"
 #include "sched/policy.h"
@@ -71,13 +70,6 @@ static uint64_t run(const struct pool *pool, struct job *jobs, struct arena *scr
     return finished_ns;
 }
 
-static void wait_until(struct pool *pool, uint64_t due_ns)
-{
-    struct timespec due = {.tv_sec = (time_t)(due_ns / CLOCK_NS_PER_S),
-                           .tv_nsec = (long)(due_ns % CLOCK_NS_PER_S)};
-    pthread_cond_timedwait(&pool->changed, &pool->lock, &due);
-}
-
 /* Waits, with the lock held, for what may still join the next batch. False: nothing is waited for. */
 static bool wait_for_company(struct pool *pool, uint64_t now_ns)
 {
@@ -96,7 +88,7 @@ static bool wait_for_company(struct pool *pool, uint64_t now_ns)
         return false;
     }
     pool->wake_jobs = company;
-    wait_until(pool, due_ns);
+    (void)cond_wait_until(&pool->changed, &pool->lock, due_ns);
     pool->wake_jobs = 0;
     return true;
 }
@@ -316,16 +308,6 @@ void pool_free(struct pool *pool)
     mem_free(pool);
 }
 
-static void init_lock(struct pool *pool)
-{
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&pool->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
-    pthread_mutex_init(&pool->lock, NULL);
-}
-
 int pool_new(const struct pool_options *options, struct pool **ret_pool, struct error *error)
 {
     CHECK(options->instances >= 1 && options->target->max_rows >= 1);
@@ -340,7 +322,8 @@ int pool_new(const struct pool_options *options, struct pool **ret_pool, struct 
     pool->options = *options;
     pool->runners = runners;
     queue_init(&pool->queue);
-    init_lock(pool);
+    cond_init(&pool->changed);
+    pthread_mutex_init(&pool->lock, NULL);
     for (unsigned i = 0; i < options->instances; i++) {
         int failed = pthread_create(&runners[i], NULL, run_jobs, pool);
         if (failed != 0) {
