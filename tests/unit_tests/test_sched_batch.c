@@ -121,6 +121,25 @@ static struct job *chain(struct request *requests, size_t count)
     return &requests[0].job;
 }
 
+/* Ends what the run needed for itself: the answers must not need it. */
+static struct batch_report run_batch(const struct batch_target *target, struct request *requests,
+                                     size_t count)
+{
+    struct arena scratch;
+    struct batch_report report;
+    arena_init(&scratch, 1024, 1 << 20);
+    batch_run(target, chain(requests, count), &scratch, &report);
+    arena_done(&scratch);
+    return report;
+}
+
+static void end_requests(struct request *requests, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        end_request(&requests[i]);
+    }
+}
+
 static void assert_doubled(const struct tensor *answer, const struct tensor *input)
 {
     assert_int_equal(answer->dims[0], input->dims[0]);
@@ -139,14 +158,10 @@ static void gives_each_its_own_rows(void **state)
         make_request(&requests[0], 1, 2, 10);
         make_request(&requests[1], 2, 2, 20);
         make_request(&requests[2], 1, 2, 30);
-        struct arena scratch;
-        arena_init(&scratch, 1024, 1 << 20);
-        struct batch_report report;
-        batch_run(&target, chain(requests, 3), &scratch, &report);
+        struct batch_report report = run_batch(&target, requests, 3);
         assert_int_equal(report.runs, 1);
         assert_int_equal(report.jobs, 3);
         assert_int_equal(report.rows, 4);
-        arena_done(&scratch); /* the answers must not need it */
         for (size_t i = 0; i < 3; i++) {
             assert_int_equal(requests[i].job.status, ERR_OK);
             assert_int_equal(requests[i].job.shared_by, 3);
@@ -172,20 +187,14 @@ static void only_the_guilty_fails(void **state)
     make_request(&requests[0], 1, 2, 1);
     make_request(&requests[1], 1, 2, -5);
     make_request(&requests[2], 1, 2, 3);
-    struct arena scratch;
-    arena_init(&scratch, 1024, 1 << 20);
-    struct batch_report report;
-    batch_run(&target, chain(requests, 3), &scratch, &report);
+    struct batch_report report = run_batch(&target, requests, 3);
     assert_int_equal(report.runs, 4); /* one together, then each alone */
     assert_int_equal(requests[0].job.status, ERR_OK);
     assert_int_equal(requests[1].job.status, ERR_INVALID);
     assert_string_equal(requests[1].job.error.text, "a negative number");
     assert_int_equal(requests[2].job.status, ERR_OK);
     assert_doubled(&requests[2].value.tensor, &requests[2].input);
-    for (size_t i = 0; i < 3; i++) {
-        end_request(&requests[i]);
-    }
-    arena_done(&scratch);
+    end_requests(requests, 3);
 }
 
 /* A run of more than one row, or one of a negative number, takes longer than any limit. */
@@ -216,10 +225,7 @@ static void one_that_hangs_costs_its_company_little(void **state)
     make_request(&requests[0], 1, 2, -5);
     make_request(&requests[1], 1, 2, 1);
     make_request(&requests[2], 1, 2, 3);
-    struct arena scratch;
-    arena_init(&scratch, 1024, 1 << 20);
-    struct batch_report report;
-    batch_run(&target, chain(requests, 3), &scratch, &report);
+    struct batch_report report = run_batch(&target, requests, 3);
     assert_int_equal(report.runs, 4);
     assert_int_equal(requests[0].job.status, ERR_TIMEOUT);
     assert_int_equal(requests[1].job.status, ERR_OK);
@@ -227,10 +233,7 @@ static void one_that_hangs_costs_its_company_little(void **state)
     for (size_t i = 0; i < 4; i++) {
         assert_int_equal(model.limits_ns[i], i == 0 ? 10 : 40); /* an eighth, then a half */
     }
-    for (size_t i = 0; i < 3; i++) {
-        end_request(&requests[i]);
-    }
-    arena_done(&scratch);
+    end_requests(requests, 3);
 }
 
 /* Runs that are known to take long get four times as long, never more than the whole. */
@@ -253,16 +256,12 @@ static void a_slow_model_is_given_its_time(void **state)
         for (size_t j = 0; j < 3; j++) {
             make_request(&requests[j], 1, 2, 1);
         }
-        struct arena scratch;
-        arena_init(&scratch, 1024, 1 << 20);
-        struct batch_report report;
-        batch_run(&target, chain(requests, 3), &scratch, &report);
+        (void)run_batch(&target, requests, 3);
         assert_int_equal(model.limits_ns[0], cases[i].limit_ns);
         for (size_t j = 0; j < 3; j++) {
             assert_int_equal(requests[j].job.status, ERR_OK);
             end_request(&requests[j]);
         }
-        arena_done(&scratch);
     }
 }
 
@@ -276,13 +275,9 @@ static void one_alone_is_not_hurried(void **state)
     target.run_timeout_ns = 80;
     struct request request;
     make_request(&request, 2, 2, 1);
-    struct arena scratch;
-    arena_init(&scratch, 1024, 1 << 20);
-    struct batch_report report;
-    batch_run(&target, chain(&request, 1), &scratch, &report);
+    (void)run_batch(&target, &request, 1);
     assert_int_equal(request.job.status, ERR_OK);
     end_request(&request);
-    arena_done(&scratch);
 }
 
 static void a_wrong_row_count_is_not_shared(void **state)
@@ -293,10 +288,7 @@ static void a_wrong_row_count_is_not_shared(void **state)
     struct request requests[2];
     make_request(&requests[0], 1, 2, 1);
     make_request(&requests[1], 1, 2, 5);
-    struct arena scratch;
-    arena_init(&scratch, 1024, 1 << 20);
-    struct batch_report report;
-    batch_run(&target, chain(requests, 2), &scratch, &report);
+    struct batch_report report = run_batch(&target, requests, 2);
     assert_int_equal(report.runs, 3);
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(requests[i].job.status, ERR_OK);
@@ -304,7 +296,6 @@ static void a_wrong_row_count_is_not_shared(void **state)
         assert_int_equal(requests[i].value.tensor.dims[0], 2); /* its own answer, whole */
         end_request(&requests[i]);
     }
-    arena_done(&scratch);
 }
 
 /* Without memory at any point: no leak, no crash, and each job either answered or failed. */

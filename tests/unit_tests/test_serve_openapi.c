@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "serve/assets.h"
 #include "unit_tests/testing.h"
+#include "unit_tests/written_text.h"
 
 #define DOCUMENT                                                                                   \
     SLICE("a: 1\n"                                                                                 \
@@ -39,17 +40,12 @@ static void write_text(const struct openapi_model *model)
     bytes_init(&out, OPENAPI_MAX_BYTES);
     struct error error;
     assert_int_equal(openapi_write_from(DOCUMENT, model, &out, &error), ERR_OK);
-    struct slice written = bytes_slice(&out);
-    memcpy(text, written.ptr, written.len);
-    text[written.len] = '\0';
-    bytes_done(&out);
+    take_text(&out, text);
 }
 
 static void expect_text(const char *part)
 {
-    if (strstr(text, part) == NULL) {
-        fail_msg("%s\nis not in\n%s", part, text);
-    }
+    assert_holds(text, part);
 }
 
 static void replaces_the_block_alone(void **state)

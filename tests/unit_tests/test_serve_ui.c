@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "unit_tests/testing.h"
+#include "unit_tests/written_text.h"
 
 #define OUT_MAX (1 << 20)
 
@@ -54,17 +55,12 @@ static void write_text(const struct settings *settings, bool ready, const struct
     struct bytes out;
     bytes_init(&out, OUT_MAX);
     assert_int_equal(ui_write_model(settings, ready, model, &out, NULL), ERR_OK);
-    struct slice written = bytes_slice(&out);
-    memcpy(text, written.ptr, written.len);
-    text[written.len] = '\0';
-    bytes_done(&out);
+    take_text(&out, text);
 }
 
 static void expect_text(const char *part)
 {
-    if (strstr(text, part) == NULL) {
-        fail_msg("%s\nis not in\n%s", part, text);
-    }
+    assert_holds(text, part);
 }
 
 static void says_what_is_on_without_a_model(void **state)
