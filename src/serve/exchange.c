@@ -21,8 +21,6 @@
 #define ARENA_SPARE_BYTES ((size_t)4 * 1024 * 1024)
 #define BODY_KEPT_BYTES ((size_t)64 * 1024)
 #define RECYCLED_MAX 1024
-/* A reply that is larger is not copied: its buffer is kept, and the thread gets a new one. */
-#define REPLY_COPIED_BYTES ((size_t)64 * 1024)
 
 /* ---- life ---- */
 
@@ -214,7 +212,7 @@ int exchange_keep_body(struct exchange *exchange)
     if (body->len == 0 || body->ptr != bytes_slice(reply).ptr) {
         return ERR_OK;
     }
-    if (body->len > REPLY_COPIED_BYTES) {
+    if (body->len > EXCHANGE_COPIED_BYTES) {
         exchange->kept_reply = *reply;
         bytes_init(reply, reply->max);
         return ERR_OK;

@@ -27,6 +27,8 @@ struct grpc_call;
 struct io_thread;
 
 #define EXCHANGE_FIELDS_MAX 10
+/* A reply that is larger is not copied: its buffer is kept, and the thread gets a new one. */
+#define EXCHANGE_COPIED_BYTES ((size_t)64 * 1024)
 #define EXCHANGE_REQUEST_ID_MAX 128
 #define EXCHANGE_REQUEST_ID_MADE 32 /* bytes of one that was made here */
 #define EXCHANGE_ANSWERED (-1)      /* no code of an error: what comes is for nobody */

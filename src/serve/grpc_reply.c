@@ -11,8 +11,6 @@
 #include "serve/exchange_trace.h"
 #include "serve/grpc_call.h"
 
-/* A body so large is not copied. */
-#define COPIED_BYTES ((size_t)64 * 1024)
 /* A message so small gains nothing by compression. */
 #define GZIP_LEAST_BYTES ((size_t)1024)
 
@@ -329,7 +327,7 @@ void grpc_reply_predict(struct exchange *exchange)
         fail(exchange);
         return;
     }
-    bool is_large = parts[1].len > COPIED_BYTES;
+    bool is_large = parts[1].len > EXCHANGE_COPIED_BYTES;
     bool packs = call->wants_gzip && parts[1].len >= GZIP_LEAST_BYTES;
     bytes_init(&call->packed, INFER_REPLY_MAX_BYTES);
     if (packs && exchange->response_storage == NULL) {
