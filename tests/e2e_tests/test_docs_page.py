@@ -53,12 +53,17 @@ def open_page(browser, server):
     wait_for_element(browser, ".opblock-summary")
 
 
+def find_within(block, selector):
+    """What there is of it, once there is any: the page draws an operation bit by bit."""
+    return wait_for(lambda: block.find_elements(By.CSS_SELECTOR, selector), selector, DEADLINE_S)
+
+
 def open_operation(browser, path):
     for block in elements(browser, ".opblock"):
         if block.find_element(By.CSS_SELECTOR, ".opblock-summary-path").get_attribute("data-path") == path:
             browser.execute_script("arguments[0].scrollIntoView()", block)
             block.find_element(By.CSS_SELECTOR, ".opblock-summary-control").click()
-            wait_for(lambda: block.find_elements(By.CSS_SELECTOR, ".opblock-body"), "the operation", DEADLINE_S)
+            find_within(block, ".opblock-body")
             return block
     raise AssertionError(f"{path} is not on the page")
 
@@ -66,11 +71,8 @@ def open_operation(browser, path):
 def execute(block):
     """Presses "Try it out", then "Execute"; returns the status the page shows."""
     for selector in (".try-out__btn", ".execute"):
-        wait_for(lambda: block.find_elements(By.CSS_SELECTOR, selector), selector, DEADLINE_S)[0].click()
-    cell = wait_for(
-        lambda: block.find_elements(By.CSS_SELECTOR, ".live-responses-table .response-col_status"),
-        "a response on the page", DEADLINE_S)[-1]
-    return cell.text.split()[0]
+        find_within(block, selector)[0].click()
+    return find_within(block, ".live-responses-table .response-col_status")[-1].text.split()[0]
 
 
 def requested_addresses(browser):
@@ -101,7 +103,7 @@ def test_executes_the_models_own_example(browser, server):
     block = open_operation(browser, "/invocations")
     assert "float32[N, 4]" in block.text or "float32[?, 4]" in block.text, block.text
     assert execute(block) == "200"
-    sent = block.find_element(By.CSS_SELECTOR, ".body-param textarea, .body-param__text").text
+    sent = find_within(block, ".body-param textarea, .body-param__text")[0].text
     rows = json.loads(sent)
     rows = rows["instances"] if isinstance(rows, dict) else rows
     assert [len(row) for row in rows] == [4] * len(rows) and rows
@@ -111,7 +113,7 @@ def test_executes_the_models_own_example(browser, server):
 def test_executes_csv(browser, server):
     open_page(browser, server)
     block = open_operation(browser, "/invocations")
-    selector = block.find_element(By.CSS_SELECTOR, ".opblock-section-request-body .content-type")
+    selector = find_within(block, ".opblock-section-request-body .content-type")[0]
     Select(selector).select_by_visible_text("text/csv")
     assert execute(block) == "200"
 
