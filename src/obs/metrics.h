@@ -56,7 +56,8 @@ enum metric {
     METRIC_RUNNERS_BUSY,
     METRIC_QUEUE_JOBS, /* that wait for a runner */
     METRIC_QUEUE_ROWS,
-    METRIC_MODEL_LOAD, /* ns of the last load */
+    METRIC_MODEL_LOAD,        /* ns of the last load */
+    METRIC_MODEL_LOAD_MEMORY, /* bytes that the process has grown by in it */
     METRIC_MODEL_INFO,
     METRIC_WORKERS,
     METRIC_WORKER_STARTS,

@@ -298,6 +298,13 @@ const struct metric_definition metric_definitions[METRIC_COUNT] = {
                            .kind = METRIC_GAUGE,
                            NANOSECONDS,
                            .of_model = true},
+    [METRIC_MODEL_LOAD_MEMORY] =
+        {.name = "onnxd_model_load_memory_bytes",
+         .help = "What the process's resident memory grew by while the model was loaded, "
+                 "pruned and first run.",
+         .kind = METRIC_GAUGE,
+         .unit = METRIC_BYTES,
+         .of_model = true},
     [METRIC_MODEL_INFO] = {.name = "onnxd_model_info",
                            .help = "1, labelled with what the model in service is.",
                            .kind = METRIC_GAUGE,

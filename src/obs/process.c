@@ -1,10 +1,11 @@
 /*
  * Reads /proc/self (proc(5)) and getrusage for the process_* metrics of the Prometheus client
- * libraries. Called at a scrape only.
+ * libraries. Called at a scrape, and when a model is loaded.
  */
 #include "obs/process.h"
 
 #include <dirent.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,18 +24,37 @@ static void measure_cpu(struct metrics *metrics)
     }
 }
 
-static void measure_memory(struct metrics *metrics)
+static bool read_memory(uint64_t *ret_virtual_bytes, uint64_t *ret_resident_bytes)
 {
     FILE *file = fopen("/proc/self/statm", "re");
     unsigned long long pages[2];
-    if (file != NULL && fscanf(file, "%llu %llu", &pages[0], &pages[1]) == 2) {
+    bool is_read = file != NULL && fscanf(file, "%llu %llu", &pages[0], &pages[1]) == 2;
+    if (is_read) {
         uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-        metrics_set(metrics, METRIC_PROCESS_VIRTUAL, pages[0] * page);
-        metrics_set(metrics, METRIC_PROCESS_RESIDENT, pages[1] * page);
+        *ret_virtual_bytes = pages[0] * page;
+        *ret_resident_bytes = pages[1] * page;
     }
     if (file != NULL) {
         fclose(file);
     }
+    return is_read;
+}
+
+static void measure_memory(struct metrics *metrics)
+{
+    uint64_t virtual_bytes;
+    uint64_t resident_bytes;
+    if (read_memory(&virtual_bytes, &resident_bytes)) {
+        metrics_set(metrics, METRIC_PROCESS_VIRTUAL, virtual_bytes);
+        metrics_set(metrics, METRIC_PROCESS_RESIDENT, resident_bytes);
+    }
+}
+
+uint64_t process_resident_bytes(void)
+{
+    uint64_t virtual_bytes;
+    uint64_t resident_bytes;
+    return read_memory(&virtual_bytes, &resident_bytes) ? resident_bytes : 0;
 }
 
 static void measure_descriptors(struct metrics *metrics)

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "config/cpu_quota.h"
+#include "obs/process.h"
 #include "serve/deployment_options.h"
 
 #define DEPLOYMENT_MAGIC 0x6465706cu
@@ -318,6 +319,39 @@ static int make_plan(struct deployment *deployment, struct error *error)
                           error);
 }
 
+static int bring_up(struct deployment *deployment, const struct deployment_query *query,
+                    struct error *error)
+{
+    int status = open_model(deployment, error);
+    if (status == ERR_OK) {
+        status = check_manifest(deployment, query, error);
+    }
+    if (status == ERR_OK) {
+        status = make_plan(deployment, error);
+    }
+    if (status == ERR_OK) {
+        name_model(deployment);
+        set_target(deployment);
+        narrow_model(deployment);
+        status = warm_up(deployment, query, error);
+    }
+    return status;
+}
+
+/*
+ * The runtime says nothing of its memory, so the kernel is asked, before and after. What other
+ * threads took or gave back meanwhile is in it.
+ */
+static int bring_up_measured(struct deployment *deployment, const struct deployment_query *query,
+                             struct error *error)
+{
+    uint64_t before_bytes = process_resident_bytes();
+    int status = bring_up(deployment, query, error);
+    uint64_t after_bytes = process_resident_bytes();
+    deployment->load_bytes = after_bytes > before_bytes ? after_bytes - before_bytes : 0;
+    return status;
+}
+
 int deployment_load(const struct deployment_query *query, struct deployment **ret_deployment,
                     struct error *error)
 {
@@ -342,19 +376,7 @@ int deployment_load(const struct deployment_query *query, struct deployment **re
         status = choose_backend(deployment, query, error);
     }
     if (status == ERR_OK) {
-        status = open_model(deployment, error);
-    }
-    if (status == ERR_OK) {
-        status = check_manifest(deployment, query, error);
-    }
-    if (status == ERR_OK) {
-        status = make_plan(deployment, error);
-    }
-    if (status == ERR_OK) {
-        name_model(deployment);
-        set_target(deployment);
-        narrow_model(deployment);
-        status = warm_up(deployment, query, error);
+        status = bring_up_measured(deployment, query, error);
     }
     if (status != ERR_OK) {
         deployment_free(deployment);

@@ -48,6 +48,7 @@ struct deployment {
     struct placement placement;
     struct slice name;      /* of the manifest, else of the file */
     uint64_t load_ns;       /* how long opening took */
+    uint64_t load_bytes;    /* resident memory that the process has grown by until it was warm */
     unsigned metrics_model; /* of metrics_use_model; the loader sets it */
 };
 

@@ -50,6 +50,7 @@ static void put_in_service(struct loader *loader, struct deployment *deployment)
     deployment->on_unused_user = loader;
     deployment->metrics_model = metrics_use_model(shared->metrics, deployment->name);
     metrics_set(shared->metrics, METRIC_MODEL_LOAD, deployment->load_ns);
+    metrics_set(shared->metrics, METRIC_MODEL_LOAD_MEMORY, deployment->load_bytes);
     for (unsigned i = 0; i < shared->thread_count; i++) {
         io_thread_deploy(&shared->threads[i], deployment_ref(deployment));
     }

@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 import pathlib
+import re
 import shutil
 import urllib.parse
 
@@ -134,6 +135,8 @@ def test_draws_what_happens(open_browser, server):
         wait_for(lambda: points(browser, plot) > before, f"more points of {plot}", DEADLINE_S)
     assert set(values(browser, "latency")) == {"p50", "p90", "p99"}
     assert values(browser, "memory")["onnxd"].endswith("iB")
+    detail = browser.find_element(By.CSS_SELECTOR, "#plot-memory .detail").text
+    assert re.fullmatch(r"[\d.]+ .iB for the model", detail), detail
     expect_silent_console(browser)
 
 

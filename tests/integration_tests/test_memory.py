@@ -2,8 +2,11 @@
 
 import concurrent.futures
 import json
+import signal
 
+import numpy
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from onnxd_server import MODELS, Server, is_sanitized, post_bytes, wait_for
 
 pytestmark = pytest.mark.skipif(is_sanitized(), reason="sanitizers keep what is freed")
@@ -30,6 +33,41 @@ def model(request, tmp_path):
         content += b"\x32\x80\x80\x80\x01" + b" " * (2 * MIB)  # a description: ModelProto.doc_string
     (tmp_path / "model.onnx").write_bytes(content)
     return tmp_path
+
+
+def weighty_model(directory, weights_bytes):
+    """y = x · w, where w has so many bytes that cannot be told from noise."""
+    columns = weights_bytes // 4 // len(ROW)
+    weights = numpy.random.default_rng(7).standard_normal((len(ROW), columns)).astype(numpy.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])], "weighty",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", len(ROW)])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", columns])], [numpy_helper.from_array(weights, "w")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    directory.mkdir()
+    (directory / "model.onnx").write_bytes(model.SerializeToString())
+    return directory
+
+
+def test_what_a_model_takes_is_told(tmp_path):
+    """By which the process grew when it was loaded: its weights are in it, and all of it is resident."""
+    grown = {}
+    for size in (MIB, 65 * MIB):
+        with Server(weighty_model(tmp_path / str(size), size)) as server:
+            (labels, grown[size]), = server.metrics()["onnxd_model_load_memory_bytes"]
+            assert labels == {"model": "model.onnx"}
+            assert size <= grown[size] < server.rss_bytes()
+    assert grown[65 * MIB] - grown[MIB] > 60 * MIB
+
+
+def test_a_reload_tells_what_the_new_model_takes(tmp_path):
+    directory = weighty_model(tmp_path / "served", MIB)
+    larger = weighty_model(tmp_path / "larger", 129 * MIB)
+    with Server(directory) as server:
+        (larger / "model.onnx").rename(directory / "model.onnx")
+        server.terminate(signal.SIGHUP)
+        wait_for(lambda: server.metric("onnxd_reloads_total", result="ok") == 1, "the reload")
+        assert server.metric("onnxd_model_load_memory_bytes") > 100 * MIB
 
 
 @pytest.mark.parametrize("execution", ["inline", "pooled"])
