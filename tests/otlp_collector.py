@@ -8,6 +8,7 @@ import dataclasses
 import gzip
 import http.server
 import socket
+import ssl
 import threading
 
 from onnxd_server import wait_for
@@ -38,9 +39,11 @@ def attributes_of(message):
 
 
 class Collector:
-    """Use as a context manager. `answer(handler)` writes the response; default: 200."""
+    """Use as a context manager. `answer(handler)` writes the response; default: 200. `hangs_up`: it
+    closes the connection in the middle of every request's body. `certificate`: a file of a key and its
+    certificate, for TLS."""
 
-    def __init__(self, answer=None):
+    def __init__(self, answer=None, hangs_up=False, certificate=None):
         self.posts = []  # of which the request was read whole
         self.answered = []  # those of them that were answered 200
         self.answer = answer or (lambda handler: handler.respond(200))
@@ -49,8 +52,13 @@ class Collector:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            rbufsize = 0 if hangs_up else -1  # the rest of a body is not read in advance
 
             def do_POST(self):
+                if hangs_up:
+                    self.rfile.read(16)
+                    self.close_connection = True
+                    return
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 plain = gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body
                 message = trace_service_pb2.ExportTraceServiceRequest.FromString(plain)
@@ -83,6 +91,12 @@ class Collector:
                 pass  # a client that has gone
 
         self.listener = Listener(("127.0.0.1", 0), Handler)
+        self.scheme = "http" if certificate is None else "https"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self.listener.socket = context.wrap_socket(
+                self.listener.socket, server_side=True, do_handshake_on_connect=False)
         self.thread = threading.Thread(target=self.listener.serve_forever, kwargs={"poll_interval": 0.02})
 
     def __enter__(self):
@@ -97,7 +111,7 @@ class Collector:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.listener.server_address[1]}"
+        return f"{self.scheme}://127.0.0.1:{self.listener.server_address[1]}"
 
     def env(self, **more):
         """Settings of a server that exports here, soon."""

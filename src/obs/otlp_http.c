@@ -69,7 +69,8 @@ struct otlp_http {
     CURLM *multi;
     struct curl_slist *headers;
     struct bytes reply;
-    bool stopping; /* stop_fd was seen: give_up_ns holds */
+    char problem[CURL_ERROR_SIZE]; /* in more words than a result's own; or empty */
+    bool stopping;                 /* stop_fd was seen: give_up_ns holds */
 };
 
 /* It stays loaded for the life of the process: it has handlers that run at exit. */
@@ -152,6 +153,7 @@ static int set_options(struct otlp_http *http, struct error *error)
         http->curl.easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_reply),
         http->curl.easy_setopt(easy, CURLOPT_WRITEDATA, http),
         http->curl.easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket),
+        http->curl.easy_setopt(easy, CURLOPT_ERRORBUFFER, http->problem),
         options->ca_file == NULL ? CURLE_OK
                                  : http->curl.easy_setopt(easy, CURLOPT_CAINFO, options->ca_file),
     };
@@ -281,7 +283,8 @@ static void read_reply(struct otlp_http *http, CURLcode result, struct otlp_repl
         retry_after_s = retry_after_s < RETRY_AFTER_MAX_S ? retry_after_s : RETRY_AFTER_MAX_S;
         reply->retry_after_ns = (uint64_t)retry_after_s * CLOCK_NS_PER_S;
     }
-    snprintf(reply->problem, sizeof(reply->problem), "%s", http->curl.easy_strerror(result));
+    snprintf(reply->problem, sizeof(reply->problem), "%s",
+             http->problem[0] != '\0' ? http->problem : http->curl.easy_strerror(result));
 }
 
 void otlp_http_post(void *transport, struct slice body, uint64_t end_ns,
@@ -290,6 +293,7 @@ void otlp_http_post(void *transport, struct slice body, uint64_t end_ns,
     struct otlp_http *http = transport;
     *ret_reply = (struct otlp_reply){.status = OTLP_NO_STATUS, .body = SLICE("")};
     bytes_reset(&http->reply, http->reply.capacity);
+    http->problem[0] = '\0';
     CURLcode result =
         http->curl.easy_setopt(http->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
     if (result == CURLE_OK) {

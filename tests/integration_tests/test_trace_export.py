@@ -1,12 +1,14 @@
 """How spans get to a collector, and what becomes of the service when it is away, slow or broken."""
 
 import concurrent.futures
+import contextlib
 import re
+import subprocess
 import time
 
 import pytest
 from backends import ANSWER, QUESTION, fake_model
-from onnxd_server import Server, is_sanitized, run_onnxd, wait_for
+from onnxd_server import Server, is_sanitized, post_bytes, run_onnxd, wait_for
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from otlp_collector import Collector, closed_port
 
@@ -59,6 +61,22 @@ def test_settings_for_traces_alone(collector, start, model):
     assert post.headers["user-agent"].startswith("OTel-OTLP-Exporter-onnxd/")
     assert "a" not in post.headers and "expect" not in post.headers
     assert len(collector.wait_for_spans(SPANS)) == SPANS
+
+
+def test_general_settings(collector, start, model):
+    server = start(model, fake=True, env=collector.env(OTEL_EXPORTER_OTLP_HEADERS="x-key=1,X-Other=b%2Cc",
+                                                       OTEL_EXPORTER_OTLP_COMPRESSION="gzip"))
+    ask(server)
+    post = collector.wait_for_posts(1)[0]
+    assert post.headers["content-encoding"] == "gzip"
+    assert (post.headers["x-key"], post.headers["x-other"]) == ("1", "b,c")
+
+
+def test_traces_can_go_uncompressed_where_the_rest_is_not(collector, start, model):
+    server = start(model, fake=True, env=collector.env(OTEL_EXPORTER_OTLP_COMPRESSION="gzip",
+                                                       OTEL_EXPORTER_OTLP_TRACES_COMPRESSION="none"))
+    ask(server)
+    assert "content-encoding" not in collector.wait_for_posts(1)[0].headers
 
 
 def test_secrets_are_not_logged(collector, start, model):
@@ -229,6 +247,49 @@ def test_a_partial_success_is_told(start, model):
         server.stop()
 
 
+@contextlib.contextmanager
+def broken_collector(kind):
+    """Its URL."""
+    answers = {"hangs": lambda handler: handler.hang(), "answers 503": lambda handler: handler.respond(503),
+               "answers 400": lambda handler: handler.respond(400)}
+    if kind == "is away":
+        with closed_port() as url:
+            yield url
+    else:
+        with Collector(answers.get(kind), hangs_up=kind == "hangs up") as collector:
+            yield collector.url
+
+
+def ask_on(connection, count):
+    for _ in range(count):
+        connection.send(post_bytes("[[1,2]]"))
+        assert connection.read_response().json() == ANSWER
+
+
+@pytest.mark.parametrize("kind, reason", [
+    ("is away", "cannot be reached: "), ("hangs", "cannot be reached: "), ("answers 503", "answers 503"),
+    ("answers 400", "answers 400"), ("hangs up", "cannot be reached: ")])
+def test_a_broken_collector_costs_requests_nothing(start, model, kind, reason):
+    """Every request is answered, memory stays where it is, every span is counted, one line a minute says why."""
+    began = time.monotonic()
+    with broken_collector(kind) as url:
+        server = start(model, fake=True, env={
+            "OTEL_ENABLED": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_BSP_SCHEDULE_DELAY": "20",
+            "OTEL_BSP_EXPORT_TIMEOUT": "300", "OTEL_BSP_MAX_QUEUE_SIZE": "600"})
+        with server.connect() as connection:
+            ask_on(connection, 400)
+            before = server.rss_bytes()
+            ask_on(connection, 1000)
+        assert is_sanitized() or server.rss_bytes() - before < 4 << 20
+        wait_for(lambda: server.metric("onnxd_spans_dropped_total") == 1400 * SPANS, "the loss of all spans")
+        assert server.metric("onnxd_spans_exported_total") == 0
+        ask(server)
+        lines = server.log_lines("traces: ")
+        assert 1 <= len(lines) <= 1 + (time.monotonic() - began) / 60
+        assert all(f" WARNING traces: the collector {reason}" in line and " spans lost" in line for line in lines)
+        server.stop()
+
+
 def test_a_collector_that_hangs(start, model):
     """Requests go on at their pace, spans find no room, and memory stays where it is."""
     with Collector(lambda handler: handler.hang()) as collector:
@@ -265,13 +326,75 @@ def test_a_collector_that_hangs_does_not_keep_the_server(start, model):
         server.stop()
 
 
-def test_time_for_one_attempt(start, model):
+@pytest.mark.parametrize("times", [
+    {"OTEL_EXPORTER_OTLP_TIMEOUT": "0.2"},
+    {"OTEL_EXPORTER_OTLP_TIMEOUT": "3600", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "0.2"}])
+def test_time_for_one_attempt(start, model, times):
     def answer(handler):
         handler.hang() if len(collector.posts) == 1 else handler.respond(200)
 
     with Collector(answer) as collector:
-        server = start(model, fake=True, env=collector.env(OTEL_EXPORTER_OTLP_TIMEOUT="0.2"))
+        server = start(model, fake=True, env=collector.env(**times))
         ask(server)
         assert len(collector.wait_for_spans(SPANS)) == SPANS
         collector.released.set()
+        server.stop()
+
+
+# TLS.
+
+
+def make_key(file, *options):
+    """A key and its certificate in one file."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-days", "2", "-keyout", f"{file}.key", "-out", f"{file}.crt", *options],
+                   check=True, capture_output=True, timeout=60)
+    file.write_bytes(file.with_name(f"{file.name}.key").read_bytes() + file.with_name(f"{file.name}.crt").read_bytes())
+    return file
+
+
+@pytest.fixture(scope="module")
+def authority(module_directory):
+    return make_key(module_directory / "authority", "-subj", "/CN=authority")
+
+
+@pytest.fixture(scope="module")
+def stranger(module_directory):
+    return make_key(module_directory / "stranger", "-subj", "/CN=authority")
+
+
+def certificate(authority, address):
+    return make_key(authority.with_name(f"collector-{address}"), "-CA", f"{authority}.crt", "-CAkey",
+                    f"{authority}.key", "-subj", "/CN=collector", "-addext", f"subjectAltName=IP:{address}",
+                    "-addext", "basicConstraints=critical,CA:false")
+
+
+@pytest.mark.parametrize("setting", ["OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"])
+def test_a_collector_behind_tls(start, model, authority, stranger, setting):
+    env = {"OTEL_EXPORTER_OTLP_CERTIFICATE": f"{stranger}.crt", setting: f"{authority}.crt"}
+    with Collector(certificate=certificate(authority, "127.0.0.1")) as collector:
+        server = start(model, fake=True, env=collector.env(**env))
+        assert server.log_lines("traces go to https://")
+        ask(server, 3)
+        assert len(collector.wait_for_spans(3 * SPANS)) == 3 * SPANS
+        assert not server.log_lines("traces: ")
+        server.stop()
+
+
+@pytest.mark.parametrize("kind", ["the system's", "another", "missing", "of another address"])
+def test_a_collector_that_is_not_trusted(start, model, authority, stranger, kind):
+    """Nothing is sent to it, what was to be sent is counted, and a line says that the certificate is to blame."""
+    trusted = {"the system's": {}, "another": {"OTEL_EXPORTER_OTLP_CERTIFICATE": f"{stranger}.crt"},
+               "missing": {"OTEL_EXPORTER_OTLP_CERTIFICATE": str(stranger.with_name("missing"))},
+               "of another address": {"OTEL_EXPORTER_OTLP_CERTIFICATE": f"{authority}.crt"}}[kind]
+    own = certificate(authority, "127.0.0.2" if kind == "of another address" else "127.0.0.1")
+    with Collector(certificate=own) as collector:
+        # Enough for two attempts: the third would come 2.4 s after the first at the soonest.
+        server = start(model, fake=True, env=collector.env(OTEL_BSP_EXPORT_TIMEOUT="2300", **trusted))
+        ask(server, 3)
+        expect_lost(server, 3 * SPANS)
+        ask(server)
+        line = server.log_lines("traces: ")[0]
+        assert re.search(r"WARNING traces: the collector cannot be reached: .*certificate.*: \d+ spans lost", line)
+        assert collector.posts == []
         server.stop()
