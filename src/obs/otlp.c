@@ -35,7 +35,8 @@ struct otlp {
     struct bytes body, packed;
     bool stopping;          /* stop_fd was seen */
     bool is_lost;           /* the last batch was not taken */
-    uint64_t not_before_ns; /* the collector asked to be left alone until then */
+    uint64_t not_before_ns; /* the collector is left alone until then */
+    unsigned refusals;      /* batches that it refused, one after the other */
     struct otlp_complaints complaints;
     /* Of the record at the front of the queue. */
     struct span spans[SPAN_ROLES];
@@ -216,6 +217,21 @@ static bool wait_for_retry(struct otlp *otlp, unsigned failures, const struct ot
     return true; /* also where the server stops meanwhile: once more, and no more */
 }
 
+/*
+ * One batch may be wrong by itself. Who refuses the next one too, is asked less and less often: what
+ * it would refuse is dropped from the queue, where that costs nothing.
+ */
+static void note_refusal(struct otlp *otlp, const struct otlp_reply *reply)
+{
+    uint64_t now_ns = otlp->options.clock_ns();
+    otlp->refusals++;
+    if (otlp->refusals > 1) {
+        otlp->not_before_ns =
+            now_ns + otlp_retry_delay_ns(otlp->refusals - 1, reply->retry_after_ns,
+                                         random_next(&otlp->random));
+    }
+}
+
 static void send_batch(struct otlp *otlp, struct slice body, unsigned spans)
 {
     uint64_t end_ns = otlp->options.clock_ns() + otlp->options.batch_ns;
@@ -227,8 +243,12 @@ static void send_batch(struct otlp *otlp, struct slice body, unsigned spans)
         otlp->options.post(otlp->options.transport, body, attempt_end_ns, &reply);
         enum otlp_outcome outcome = otlp_judge(reply.status);
         if (outcome == OTLP_TAKEN) {
+            otlp->refusals = 0;
             count_taken(otlp, spans, &reply);
             return;
+        }
+        if (outcome == OTLP_REFUSED) {
+            note_refusal(otlp, &reply);
         }
         if (outcome == OTLP_REFUSED || !wait_for_retry(otlp, failures, &reply, end_ns)) {
             give_up_reply(otlp, spans, &reply);

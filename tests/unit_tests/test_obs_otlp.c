@@ -25,6 +25,7 @@
 static struct {
     _Atomic unsigned posts;
     unsigned spans[POSTS_MAX]; /* in each post */
+    uint64_t at_ns[POSTS_MAX]; /* when it came */
     int statuses[POSTS_MAX];   /* the last one that is set goes on */
     struct slice body;
     uint64_t retry_after_ns;
@@ -74,6 +75,7 @@ static void post(void *transport, struct slice body, uint64_t end_ns, struct otl
                                      .retry_after_ns = collector.retry_after_ns,
                                      .problem = "nobody is there"};
     assert_true(number < POSTS_MAX);
+    collector.at_ns[number] = test_clock_ns();
     collector.spans[number] = count_fields(first_field(first_field(body, 1), 2), 2);
     while (atomic_load(&collector.holds) && test_clock_ns() < end_ns &&
            (atomic_load(collector.give_up_ns) == 0 ||
@@ -256,6 +258,28 @@ static void test_a_refused_batch_is_given_up(void **state)
     tear_down(&fixture);
 }
 
+/* Several in a row: it is left alone for a second, then for two, until it takes one. */
+static void test_who_goes_on_refusing_is_asked_less_often(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture, 400);
+    collector.statuses[3] = 200;
+    assert_int_equal(start(&fixture, NEVER_NS, false), ERR_OK);
+    write_records(&fixture, 6);
+    wait_for_posts(2);
+    atomic_fetch_add(&ahead_ns, CLOCK_NS_PER_S);
+    wait_for_posts(3);
+    write_records(&fixture, 4);
+    atomic_fetch_add(&ahead_ns, 2 * CLOCK_NS_PER_S);
+    wait_for_posts(5); /* the fourth is taken, and the next goes at once */
+    assert_true(collector.at_ns[2] - collector.at_ns[1] >= CLOCK_NS_PER_S * 8 / 10);
+    assert_true(collector.at_ns[3] - collector.at_ns[2] >= CLOCK_NS_PER_S * 16 / 10);
+    otlp_stop(fixture.otlp, soon_ns());
+    assert_int_equal(problems, 1);
+    tear_down(&fixture);
+}
+
 static void test_what_may_come_right_is_tried_again(void **state)
 {
     (void)state;
@@ -376,6 +400,7 @@ int main(void)
         cmocka_unit_test(test_what_waits_is_sent_when_its_time_comes),
         cmocka_unit_test(test_batches_have_so_many_spans),
         cmocka_unit_test(test_a_refused_batch_is_given_up),
+        cmocka_unit_test(test_who_goes_on_refusing_is_asked_less_often),
         cmocka_unit_test(test_what_may_come_right_is_tried_again),
         cmocka_unit_test(test_a_batch_that_would_wait_too_long_is_given_up),
         cmocka_unit_test(test_a_partial_success_is_told),
