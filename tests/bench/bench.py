@@ -47,6 +47,7 @@ WITH_TARGET = [
     ("the wide body", large.measure_wide_body),
     ("the overload", overload.measure_overload),
     ("tracing", tracing.measure_tracing),
+    ("broken collectors", tracing.measure_broken_collectors),
     ("idle memory", resources.measure_memory),
     ("large beside small requests", resources.measure_patience),
     ("idle connections", resources.measure_idle_connections),

@@ -71,8 +71,8 @@ class Lab:
     def run_codec(self, case, file, features, milliseconds):
         return self._program("bench_codec", case, file, features, milliseconds)
 
-    def run_open_loop(self, port, request_file, per_second, seconds, connections):
-        return self._program("open_loop", port, request_file, per_second, seconds, connections)
+    def run_open_loop(self, port, request_file, per_second, warm_up_ms, seconds, connections):
+        return self._program("open_loop", port, request_file, per_second, warm_up_ms, seconds, connections)
 
     def load_bare(self, model, threads):
         """(process that has loaded a model and waits, nanoseconds the loading took)."""

@@ -4,7 +4,7 @@
  * Each goes to a connection that is free, or to a new one. A request's time counts from the moment
  * it was due, so that a client that is late hides nothing. One thread, HTTP/1.1 with keep-alive.
  *
- * What ends within the first second only fills the server's queues, and is counted nowhere.
+ * What is due within the warm-up only fills the server's queues, and is counted nowhere.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -25,7 +26,6 @@
 
 #define ANSWER_MAX_BYTES 4096
 #define EVENTS_MAX 256
-#define WARM_UP_NS CLOCK_NS_PER_S
 #define LAST_ANSWERS_NS (5 * CLOCK_NS_PER_S) /* how long answers may come after the last request */
 #define PER_SECOND_MAX 20000
 
@@ -53,6 +53,7 @@ struct load {
     unsigned free_count;
     unsigned client_count;
     uint64_t start_ns;
+    uint64_t warm_ns;    /* end of the warm-up */
     uint64_t end_ns;     /* of sending */
     uint64_t ok_in_time; /* 200s between warm-up and the end of sending */
     uint64_t sent;
@@ -71,7 +72,7 @@ static void *alloc(size_t count, size_t size)
 
 static bool is_measured(const struct load *load, const struct client *client)
 {
-    return client->due_ns >= load->start_ns + WARM_UP_NS;
+    return client->due_ns >= load->warm_ns;
 }
 
 static void hang_up(struct client *client)
@@ -83,7 +84,7 @@ static void hang_up(struct client *client)
 static void finish(struct load *load, struct client *client, enum outcome outcome)
 {
     uint64_t now = clock_monotonic_ns();
-    if (outcome == OUTCOME_OK && now >= load->start_ns + WARM_UP_NS && now < load->end_ns) {
+    if (outcome == OUTCOME_OK && now >= load->warm_ns && now < load->end_ns) {
         load->ok_in_time++;
     }
     if (is_measured(load, client)) {
@@ -222,12 +223,13 @@ static uint64_t next_gap(uint64_t *state, double rate)
     return (uint64_t)(-log(uniform) / rate * 1e9);
 }
 
-static void run(struct load *load, double rate, uint64_t seconds)
+static void run(struct load *load, double rate, uint64_t warm_up_ms, uint64_t seconds)
 {
     struct epoll_event events[EVENTS_MAX];
     uint64_t state = UINT64_C(0x9e3779b97f4a7c15);
     load->start_ns = clock_monotonic_ns();
-    load->end_ns = load->start_ns + seconds * CLOCK_NS_PER_S;
+    load->warm_ns = load->start_ns + warm_up_ms * CLOCK_NS_PER_MS;
+    load->end_ns = load->warm_ns + seconds * CLOCK_NS_PER_S;
     uint64_t due = load->start_ns;
     for (;;) {
         uint64_t now = clock_monotonic_ns();
@@ -240,9 +242,11 @@ static void run(struct load *load, double rate, uint64_t seconds)
             (load->free_count == load->client_count || now > load->end_ns + LAST_ANSWERS_NS)) {
             break;
         }
-        /* Up to a millisecond late, which its time then includes. */
-        uint64_t wait_ms = all_sent ? 10 : (due - now) / CLOCK_NS_PER_MS + 1;
-        int count = epoll_wait(load->epoll, events, EVENTS_MAX, (int)wait_ms);
+        /* Late by the timer's slack, which its time then includes. */
+        uint64_t wait_ns = all_sent ? 10 * CLOCK_NS_PER_MS : due - now;
+        struct timespec wait = {.tv_sec = (time_t)(wait_ns / CLOCK_NS_PER_S),
+                                .tv_nsec = (long)(wait_ns % CLOCK_NS_PER_S)};
+        int count = epoll_pwait2(load->epoll, events, EVENTS_MAX, &wait, NULL);
         for (int i = 0; i < count; i++) {
             receive(load, events[i].data.ptr);
         }
@@ -290,7 +294,7 @@ static void print_result(struct load *load, uint64_t seconds)
     static const char *const names[] = {"ok", "rejected", "late", "failed"};
     struct samples taken = accepted(load);
     printf("{\"goodput_per_s\": %.3f, \"sent\": %" PRIu64 ", \"not_sent\": %" PRIu64,
-           (double)load->ok_in_time / ((double)seconds - 1), load->sent, load->not_sent);
+           (double)load->ok_in_time / (double)seconds, load->sent, load->not_sent);
     for (int i = 0; i < OUTCOME_COUNT; i++) {
         printf(", \"%s\": %zu, \"%s_p50_ms\": %.3f, \"%s_p99_ms\": %.3f", names[i],
                load->outcomes[i].count, names[i], percentile_ms(&load->outcomes[i], 50), names[i],
@@ -303,17 +307,19 @@ static void print_result(struct load *load, uint64_t seconds)
 
 int main(int argc, char **argv)
 {
-    if (argc != 6) {
-        measure_fail("usage: open_loop PORT REQUEST-FILE PER-SECOND SECONDS CONNECTIONS");
+    if (argc != 7) {
+        measure_fail(
+            "usage: open_loop PORT REQUEST-FILE PER-SECOND WARM-UP-MS SECONDS CONNECTIONS");
     }
-    uint64_t seconds = measure_parse_count(argv[4], 600, "SECONDS");
+    uint64_t warm_up_ms = measure_parse_count(argv[4], 60000, "WARM-UP-MS");
+    uint64_t seconds = measure_parse_count(argv[5], 600, "SECONDS");
     uint64_t rate = measure_parse_count(argv[3], PER_SECOND_MAX, "PER-SECOND");
     static struct load load; /* what it points to lives as long as the program */
     load = (struct load){
         .port = (uint16_t)measure_parse_count(argv[1], 65535, "PORT"),
         .request = measure_read_file(argv[2]),
         .epoll = epoll_create1(EPOLL_CLOEXEC),
-        .client_count = (unsigned)measure_parse_count(argv[5], 60000, "CONNECTIONS"),
+        .client_count = (unsigned)measure_parse_count(argv[6], 60000, "CONNECTIONS"),
     };
     load.clients = alloc(load.client_count, sizeof(*load.clients));
     load.free_clients = alloc(load.client_count, sizeof(*load.free_clients));
@@ -323,9 +329,10 @@ int main(int argc, char **argv)
         load.free_count++;
     }
     for (int i = 0; i < OUTCOME_COUNT; i++) {
-        load.outcomes[i].ns = alloc(2 * rate * seconds + 1000, sizeof(*load.outcomes[i].ns));
+        load.outcomes[i].ns =
+            alloc(2 * rate * (warm_up_ms / 1000 + seconds + 1), sizeof(*load.outcomes[i].ns));
     }
-    run(&load, (double)rate, seconds);
+    run(&load, (double)rate, warm_up_ms, seconds);
     print_result(&load, seconds);
     return 0;
 }
