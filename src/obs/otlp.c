@@ -297,12 +297,19 @@ static void export_due(struct otlp *otlp, bool is_time)
     }
 }
 
+/* Of the record at the front, those that were in a batch are counted already. */
+static unsigned count_left(const struct otlp *otlp)
+{
+    unsigned sent = otlp->span_at < otlp->span_count ? otlp->span_at : 0;
+    return span_queue_waiting(otlp->options.queue) - sent;
+}
+
 /* The last ones: until one fails, or the time is over. */
 static void flush(struct otlp *otlp)
 {
     otlp->is_lost = false;
     while (otlp->options.clock_ns() < give_up_ns(otlp) && !otlp->is_lost && export_batch(otlp)) {}
-    unsigned left = span_queue_waiting(otlp->options.queue);
+    unsigned left = count_left(otlp);
     if (left > 0) {
         give_up(otlp, left, "the server stops");
     }

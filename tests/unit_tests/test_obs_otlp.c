@@ -103,6 +103,7 @@ struct fixture {
     struct otlp *otlp;
     int wake_fd, stop_fd;
     _Atomic uint64_t give_up_ns;
+    unsigned batch_spans;
     unsigned written;
 };
 
@@ -133,7 +134,7 @@ static int start(struct fixture *fixture, uint64_t schedule_ns, bool is_gzip)
         .attempt_ns = 10 * CLOCK_NS_PER_S,
         .batch_ns = 30 * CLOCK_NS_PER_S,
         .schedule_ns = schedule_ns,
-        .batch_spans = BATCH_SPANS,
+        .batch_spans = fixture->batch_spans,
         .version = SLICE("1"),
         .clock_ns = test_clock_ns,
         .wall_ns = clock_realtime_ns,
@@ -145,7 +146,8 @@ static int start(struct fixture *fixture, uint64_t schedule_ns, bool is_gzip)
 
 static void set_up(struct fixture *fixture, int status)
 {
-    *fixture = (struct fixture){.wake_fd = sys_eventfd(), .stop_fd = sys_eventfd()};
+    *fixture = (struct fixture){
+        .wake_fd = sys_eventfd(), .stop_fd = sys_eventfd(), .batch_spans = BATCH_SPANS};
     reset_collector(status);
     collector.give_up_ns = &fixture->give_up_ns;
     assert_int_equal(
@@ -376,6 +378,23 @@ static void test_no_time_is_left(void **state)
     tear_down(&fixture);
 }
 
+/* A batch ends within a record: what has gone with it is not lost as well. */
+static void test_what_is_lost_is_counted_once(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture, 200);
+    fixture.batch_spans = 10;
+    assert_int_equal(start(&fixture, NEVER_NS, false), ERR_OK);
+    write_records(&fixture, 2);
+    while (otlp_exported(fixture.otlp) < 10) {
+        sched_yield();
+    }
+    otlp_stop(fixture.otlp, 0);
+    assert_string_equal(last_problem, "traces: the server stops: 4 spans lost");
+    tear_down(&fixture);
+}
+
 static void test_no_memory(void **state)
 {
     (void)state;
@@ -406,6 +425,7 @@ int main(void)
         cmocka_unit_test(test_a_partial_success_is_told),
         cmocka_unit_test(test_the_end_is_bounded),
         cmocka_unit_test(test_no_time_is_left),
+        cmocka_unit_test(test_what_is_lost_is_counted_once),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
