@@ -28,7 +28,12 @@ struct backend_worker_options {
     struct slice environment;  /* "A,B": more variables to pass on */
     uint64_t max_rss_bytes;    /* a process with more is replaced; 0: no limit */
     uint64_t start_timeout_ns; /* until it is ready */
-    uint64_t run_timeout_ns;   /* of one run; 0: no limit */
+};
+
+/* How long a run may take that another process computes. 0: no limit. */
+struct backend_limits {
+    uint64_t run_ns;   /* from the moment a process has it */
+    uint64_t whole_ns; /* with the wait for a process */
 };
 
 /*
@@ -97,19 +102,17 @@ struct backend {
      * dtype is DTYPE_NONE is left out: the model may have a default); wanted[] are output indices.
      * On success values[0..wanted_count) are set: structs in `arena`, buffers counted, the caller
      * ends them with value_done. On failure nothing is set, and the code is ERR_INVALID where the
-     * inputs caused it (a shape the graph refuses, an index out of range), ERR_TIMEOUT past
-     * worker.run_timeout_ns, ERR_UNAVAILABLE where nothing is left that could run it, else
-     * ERR_INTERNAL; the text is the runtime's first line. Any thread, several at once.
+     * inputs caused it (a shape the graph refuses, an index out of range), ERR_UNAVAILABLE where
+     * nothing is left that could run it, else ERR_INTERNAL; the text is the runtime's first line.
+     * Any thread, several at once.
      */
     int (*run)(struct backend_model *model, const struct tensor *inputs, const size_t *wanted,
                size_t wanted_count, struct arena *arena, struct value *values, struct error *error);
-    /*
-     * The same run, ended with ERR_TIMEOUT after `limit_ns` where that is sooner. NULL: runs cannot be
-     * ended.
-     */
+    /* The same run, ended with ERR_TIMEOUT past one of the limits. NULL: runs cannot be ended. */
     int (*run_within)(struct backend_model *model, const struct tensor *inputs,
-                      const size_t *wanted, size_t wanted_count, uint64_t limit_ns,
-                      struct arena *arena, struct value *values, struct error *error);
+                      const size_t *wanted, size_t wanted_count,
+                      const struct backend_limits *limits, struct arena *arena,
+                      struct value *values, struct error *error);
     void (*close)(struct backend_model *model);
     /*
      * How many runs go on side by side, where that is not the callers' affair: such runs wait for

@@ -32,7 +32,6 @@ struct backend_model {
     struct worker_pool *pool;
     int program_fd;
     unsigned count;
-    uint64_t run_timeout_ns;
 };
 
 /* ---- opening ---- */
@@ -168,7 +167,6 @@ static int open_model(const struct backend_options *options, struct backend_mode
     model->magic = MODEL_MAGIC;
     model->program_fd = -1;
     model->count = options->worker.count;
-    model->run_timeout_ns = options->worker.run_timeout_ns;
     arena_init(&model->arena, ARENA_BLOCK_BYTES, ARENA_MAX_BYTES);
     int status = open_pool(model, options, error);
     if (status == ERR_OK) {
@@ -208,15 +206,22 @@ struct run {
     size_t wanted_count;
     size_t input_bytes; /* in the area */
     struct value *values;
-    uint64_t limit_ns; /* from the moment a worker has it; 0: none */
+    const struct backend_limits *limits;
+    uint64_t until_ns; /* the wait for a worker and the run; 0: for ever */
     bool is_repeated;  /* somebody has killed the worker that had it first */
     struct worker *worker;
     uint64_t number;
 };
 
+/* 0 stands for never. */
 static uint64_t deadline_ns(uint64_t limit_ns)
 {
     return limit_ns == 0 ? 0 : clock_monotonic_ns() + limit_ns;
+}
+
+static uint64_t sooner_ns(uint64_t a_ns, uint64_t b_ns)
+{
+    return a_ns == 0 || (b_ns != 0 && b_ns < a_ns) ? b_ns : a_ns;
 }
 
 /* It broke a rule: *error, which says which, becomes the run's. */
@@ -252,8 +257,9 @@ static int died(struct backend_model *model, struct run *run, bool *ret_again, s
 static int timed_out(struct backend_model *model, struct run *run, struct error *error)
 {
     char reason[64];
+    uint64_t limit_ns = sooner_ns(run->limits->run_ns, run->limits->whole_ns);
     snprintf(reason, sizeof(reason), "a run took longer than %" PRIu64 " ms",
-             run->limit_ns / CLOCK_NS_PER_MS);
+             limit_ns / CLOCK_NS_PER_MS);
     worker_process_kill(worker_pool_process(run->worker));
     (void)worker_pool_drop(model->pool, run->worker, WORKER_END_TIMEOUT, reason);
     return error_set(error, ERR_TIMEOUT, "%s", reason);
@@ -334,8 +340,9 @@ static int run_on_worker(struct backend_model *model, struct run *run, bool *ret
     }
     enum worker_answer heard = WORKER_UNHEARD;
     if (told) {
-        heard = worker_process_receive(worker_pool_process(run->worker), deadline_ns(run->limit_ns),
-                                       bytes, &answer, error);
+        uint64_t until_ns = sooner_ns(deadline_ns(run->limits->run_ns), run->until_ns);
+        heard = worker_process_receive(worker_pool_process(run->worker), until_ns, bytes, &answer,
+                                       error);
     }
     switch (heard) {
     case WORKER_ANSWERED:
@@ -357,8 +364,9 @@ static int run_on_worker(struct backend_model *model, struct run *run, bool *ret
 
 /* A worker that has gone while it was idle costs nobody a run: another one is taken. */
 static int run_within(struct backend_model *model, const struct tensor *inputs,
-                      const size_t *wanted, size_t wanted_count, uint64_t limit_ns,
-                      struct arena *arena, struct value *values, struct error *error)
+                      const size_t *wanted, size_t wanted_count,
+                      const struct backend_limits *limits, struct arena *arena,
+                      struct value *values, struct error *error)
 {
     CHECK_MAGIC(model, MODEL_MAGIC);
     (void)arena; /* outputs of workers are tensors: buffers alone */
@@ -367,17 +375,15 @@ static int run_within(struct backend_model *model, const struct tensor *inputs,
         .wanted = wanted,
         .wanted_count = wanted_count,
         .values = values,
-        .limit_ns = model->run_timeout_ns == 0 || limit_ns < model->run_timeout_ns
-                        ? limit_ns
-                        : model->run_timeout_ns,
+        .limits = limits,
+        .until_ns = deadline_ns(limits->whole_ns),
     };
     struct error local;
     struct error *why = error == NULL ? &local : error;
     int status =
         worker_run_size(inputs, model->signature.input_count, wanted_count, &run.input_bytes, why);
-    uint64_t take_until_ns = deadline_ns(model->run_timeout_ns);
     for (bool again = true; status == ERR_OK && again;) {
-        status = worker_pool_take(model->pool, take_until_ns, &run.worker, why);
+        status = worker_pool_take(model->pool, run.until_ns, &run.worker, why);
         if (status == ERR_OK) {
             status = run_on_worker(model, &run, &again, why);
         }
@@ -389,8 +395,8 @@ static int run_model(struct backend_model *model, const struct tensor *inputs, c
                      size_t wanted_count, struct arena *arena, struct value *values,
                      struct error *error)
 {
-    return run_within(model, inputs, wanted, wanted_count, model->run_timeout_ns, arena, values,
-                      error);
+    static const struct backend_limits none;
+    return run_within(model, inputs, wanted, wanted_count, &none, arena, values, error);
 }
 
 static const char *library_version(const char *library, struct error *error)

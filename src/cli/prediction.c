@@ -116,8 +116,7 @@ static int run(struct prediction *prediction, const struct codec_inputs *inputs,
     if (values == NULL) {
         return error_set(error, ERR_NO_MEMORY, "no memory for the answer");
     }
-    int status = target->backend->run(target->model, inputs->tensors, target->wanted,
-                                      target->wanted_count, &prediction->arena, values, error);
+    int status = batch_run_inputs(target, inputs->tensors, &prediction->arena, values, error);
     if (status != ERR_OK) {
         return name_rows(prediction, inputs->rows, error);
     }

@@ -359,7 +359,7 @@ const struct setting settings_table[] = {
      .help = "a worker with more resident memory, in MiB, is replaced"},
     {ROW("WORKER_START_TIMEOUT_S", worker_start_timeout_ns), WORKER, .type = SETTING_SECONDS,
      .initial = "300", .min = SECONDS(0.1), .max = DAY,
-     .help = "longest time a worker may take to load the model"},
+     .help = "longest time a worker may take to load the model, or for a run that warms it up"},
 };
 
 _Static_assert(sizeof(settings_table) / sizeof(settings_table[0]) == SETTINGS_COUNT,

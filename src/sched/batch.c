@@ -15,24 +15,31 @@
 /* and of run_timeout_ns what a job alone may take after it: the others are still in time. */
 #define ALONE_TIMEOUT_PART 2
 
-/* limit_ns 0: the backend's own. */
-static int run_backend(const struct batch_target *target, const struct tensor *inputs,
-                       uint64_t limit_ns, struct arena *arena, struct value *values,
-                       struct error *error)
+/* limit_ns: of the run itself; 0: none but the target's. */
+static int run_for(const struct batch_target *target, const struct tensor *inputs,
+                   uint64_t limit_ns, struct arena *arena, struct value *values,
+                   struct error *error)
 {
     const struct backend *backend = target->backend;
-    if (limit_ns > 0) {
-        return backend->run_within(target->model, inputs, target->wanted, target->wanted_count,
-                                   limit_ns, arena, values, error);
+    if (backend->run_within == NULL) {
+        return backend->run(target->model, inputs, target->wanted, target->wanted_count, arena,
+                            values, error);
     }
-    return backend->run(target->model, inputs, target->wanted, target->wanted_count, arena, values,
-                        error);
+    const struct backend_limits limits = {.run_ns = limit_ns, .whole_ns = target->run_timeout_ns};
+    return backend->run_within(target->model, inputs, target->wanted, target->wanted_count, &limits,
+                               arena, values, error);
+}
+
+int batch_run_inputs(const struct batch_target *target, const struct tensor *inputs,
+                     struct arena *arena, struct value *values, struct error *error)
+{
+    return run_for(target, inputs, 0, arena, values, error);
 }
 
 /* 0: none. */
 static uint64_t shared_limit_ns(const struct batch_target *target, int64_t rows)
 {
-    if (target->backend->run_within == NULL || target->run_timeout_ns == 0) {
+    if (target->run_timeout_ns == 0) {
         return 0;
     }
     struct run_line line = execution_line(target->execution);
@@ -46,8 +53,8 @@ static void run_alone(const struct batch_target *target, struct job *job, uint64
                       struct batch_report *report)
 {
     job->shared_by = 1;
-    job->status = (enum error_code)run_backend(target, job->inputs, limit_ns, job->arena,
-                                               job->values, &job->error);
+    job->status = (enum error_code)run_for(target, job->inputs, limit_ns, job->arena, job->values,
+                                           &job->error);
     report->runs++;
 }
 
@@ -189,7 +196,7 @@ static bool run_shared(const struct batch_target *target, struct job *jobs, int6
     bool done = false;
     if (gather(target, jobs, rows, inputs, &error) == ERR_OK) {
         report->runs++;
-        done = run_backend(target, inputs, shared_limit_ns(target, rows), arena, values, &error) ==
+        done = run_for(target, inputs, shared_limit_ns(target, rows), arena, values, &error) ==
                    ERR_OK &&
                scatter(target, values, jobs, rows);
     }
@@ -214,8 +221,7 @@ void batch_run(const struct batch_target *target, struct job *jobs, struct arena
         return;
     }
     for (struct job *job = jobs; job != NULL; job = job->next) {
-        bool is_hurried = report->jobs > 1 && target->backend->run_within != NULL;
-        run_alone(target, job, is_hurried ? target->run_timeout_ns / ALONE_TIMEOUT_PART : 0,
+        run_alone(target, job, report->jobs > 1 ? target->run_timeout_ns / ALONE_TIMEOUT_PART : 0,
                   report);
     }
 }

@@ -24,7 +24,7 @@ struct batch_target {
     size_t wanted_count;
     bool batchable;              /* the model's shape and the settings allow shared runs */
     int64_t max_rows;            /* of a shared run; a larger job runs alone */
-    uint64_t run_timeout_ns;     /* of a run that can be ended; 0: no limit */
+    uint64_t run_timeout_ns;     /* of a run that can be ended, with the wait before; 0: no limit */
     struct execution *execution; /* is told of each run's time; NULL: nobody is */
 };
 
@@ -34,6 +34,13 @@ struct batch_report {
     unsigned jobs;
     int64_t rows;
 };
+
+/*
+ * One run of one set of inputs, within run_timeout_ns where runs can be ended; returns what
+ * backend.run does, or ERR_TIMEOUT. Any thread.
+ */
+MUST_CHECK int batch_run_inputs(const struct batch_target *target, const struct tensor *inputs,
+                                struct arena *arena, struct value *values, struct error *error);
 
 /*
  * Runs the jobs linked through `next` as one call of the backend and fills their status, values and

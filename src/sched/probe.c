@@ -154,9 +154,8 @@ static struct value *run_and_end(const struct batch_target *target, struct tenso
 {
     struct error error;
     struct value *values = arena_zalloc(arena, target->wanted_count, sizeof(values[0]));
-    int status = values == NULL ? ERR_NO_MEMORY
-                                : target->backend->run(target->model, inputs, target->wanted,
-                                                       target->wanted_count, arena, values, &error);
+    int status =
+        values == NULL ? ERR_NO_MEMORY : batch_run_inputs(target, inputs, arena, values, &error);
     for (size_t i = 0; i < target->input_count; i++) {
         tensor_done(&inputs[i]);
     }
@@ -183,10 +182,12 @@ static void end_values(const struct batch_target *target, struct value *values)
 enum probe_result probe_rows(const struct batch_target *target, const struct signature *signature,
                              struct arena *arena)
 {
-    struct value *alone[2] = {run(target, signature, 0, 1, arena),
-                              run(target, signature, 1, 1, arena)};
+    struct value *alone[2] = {run(target, signature, 0, 1, arena), NULL};
     enum probe_result result = PROBE_REFUSED;
-    if (alone[0] != NULL && alone[1] != NULL) {
+    if (alone[0] != NULL) { /* one that hangs does so once */
+        alone[1] = run(target, signature, 1, 1, arena);
+    }
+    if (alone[1] != NULL) {
         struct value *shared = target->batchable ? run(target, signature, 0, 2, arena) : NULL;
         result = shared == NULL ? PROBE_DEPENDENT : PROBE_INDEPENDENT;
         for (size_t i = 0; shared != NULL && i < target->wanted_count; i++) {

@@ -186,7 +186,6 @@ static void set_target(struct deployment *deployment)
         .batchable = signature_is_batchable(deployment->signature) &&
                      deployment->settings.batching != SETTING_BATCHING_OFF,
         .max_rows = deployment->settings.max_batch_size,
-        .run_timeout_ns = deployment->settings.request_timeout_ns,
     };
     target->wanted = codec_plan_wanted(deployment->plan, &target->wanted_count);
 }
@@ -215,10 +214,8 @@ static int run_warmup_sample(const struct deployment *deployment, struct arena *
     if (status == ERR_OK) {
         const struct batch_target *target = &deployment->target;
         struct value *values = arena_zalloc(scratch, target->wanted_count, sizeof(values[0]));
-        status = values == NULL
-                     ? error_set(error, ERR_NO_MEMORY, "no memory")
-                     : target->backend->run(target->model, inputs.tensors, target->wanted,
-                                            target->wanted_count, scratch, values, error);
+        status = values == NULL ? error_set(error, ERR_NO_MEMORY, "no memory")
+                                : batch_run_inputs(target, inputs.tensors, scratch, values, error);
         for (size_t i = 0; status == ERR_OK && i < target->wanted_count; i++) {
             value_done(&values[i]);
         }
@@ -226,7 +223,8 @@ static int run_warmup_sample(const struct deployment *deployment, struct arena *
     }
     if (status != ERR_OK) {
         error->code = ERR_CONFIG;
-        return error_prefix(error, "%s: the warmup sample does not run", MANIFEST_FILE_NAME);
+        return error_prefix(error, "%s: the warmup sample does not run%s", MANIFEST_FILE_NAME,
+                            status == ERR_TIMEOUT ? " within WORKER_START_TIMEOUT_S" : "");
     }
     return ERR_OK;
 }
@@ -276,6 +274,8 @@ static int warm_up(struct deployment *deployment, const struct deployment_query 
 {
     struct arena scratch;
     arena_init(&scratch, ARENA_BLOCK_BYTES, ARENA_MAX_BYTES);
+    /* A first run may take what loading may; a request's time may be endless. */
+    deployment->target.run_timeout_ns = deployment->settings.worker_start_timeout_ns;
     int status = ERR_OK;
     if (deployment->manifest.warmup.given) {
         status = run_warmup_sample(deployment, &scratch, error);
@@ -283,6 +283,7 @@ static int warm_up(struct deployment *deployment, const struct deployment_query 
     if (status == ERR_OK) {
         try_rows(deployment, query, &scratch);
     }
+    deployment->target.run_timeout_ns = deployment->settings.request_timeout_ns;
     arena_done(&scratch);
     return status;
 }

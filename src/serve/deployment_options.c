@@ -113,6 +113,5 @@ struct backend_worker_options deployment_worker_options(const struct settings *s
         .environment = settings->worker_environment,
         .max_rss_bytes = (uint64_t)settings->worker_max_rss_mb << 20,
         .start_timeout_ns = settings->worker_start_timeout_ns,
-        .run_timeout_ns = settings->request_timeout_ns,
     };
 }

@@ -42,9 +42,7 @@ static uint64_t time_run(const struct batch_target *target, const struct tensor 
     struct error error;
     struct value *values = arena_zalloc(scratch, target->wanted_count, sizeof(values[0]));
     uint64_t before_ns = clock_monotonic_ns();
-    if (values == NULL ||
-        target->backend->run(target->model, inputs, target->wanted, target->wanted_count, scratch,
-                             values, &error) != ERR_OK) {
+    if (values == NULL || batch_run_inputs(target, inputs, scratch, values, &error) != ERR_OK) {
         return 0;
     }
     uint64_t time_ns = clock_monotonic_ns() - before_ns;
@@ -161,7 +159,9 @@ int placement_init(struct placement *placement, const struct settings *settings,
     struct execution *execution = &placement->execution;
     execution_init(execution, rule, settings->inline_max_us * CLOCK_NS_PER_US);
     execution->on_change = on_change;
-    seed(placement, target, signature);
+    struct batch_target trial = *target;
+    trial.run_timeout_ns = settings->worker_start_timeout_ns;
+    seed(placement, &trial, signature);
     target->execution = execution;
     if (rule == EXECUTION_INLINE) {
         return ERR_OK;

@@ -143,15 +143,24 @@ static void a_breach_ends_the_worker(void **state)
 static void a_run_past_its_time_is_killed(void **state)
 {
     (void)state;
+    static const struct backend_limits limits[] = {
+        {.run_ns = 200 * CLOCK_NS_PER_MS},
+        {.whole_ns = 200 * CLOCK_NS_PER_MS},
+        {.run_ns = 200 * CLOCK_NS_PER_MS, .whole_ns = PATIENCE_S * CLOCK_NS_PER_S},
+        {.run_ns = PATIENCE_S * CLOCK_NS_PER_S, .whole_ns = 200 * CLOCK_NS_PER_MS},
+    };
     struct backend_options options = stand_in_options(WORKER_STAND_IN);
-    options.worker.run_timeout_ns = 200 * CLOCK_NS_PER_MS;
     struct backend_model *model = open_stand_in(&options);
-    struct error error;
-    assert_int_equal(run_stand_in(model, STAND_IN_HANG, &error), ERR_TIMEOUT);
-    assert_string_equal(error.text, "a run took longer than 200 ms");
-    told_until("was killed: a run took longer than 200 ms", 1);
-    assert_int_equal(figures_of(model).kills[BACKEND_KILL_TIMEOUT], 1);
-    assert_int_equal(figures_of(model).deaths, 0);
+    for (unsigned i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        struct error error;
+        assert_int_equal(run_stand_in_within(model, STAND_IN_HANG, &limits[i], &error),
+                         ERR_TIMEOUT);
+        assert_string_equal(error.text, "a run took longer than 200 ms");
+        told_until("was killed: a run took longer than 200 ms", i + 1);
+        told_until(" is ready", i + 2);
+        assert_int_equal(figures_of(model).kills[BACKEND_KILL_TIMEOUT], i + 1);
+        assert_int_equal(figures_of(model).deaths, 0);
+    }
     backend_worker.close(model);
 }
 
@@ -184,6 +193,7 @@ static void an_idle_death_costs_no_run(void **state)
 
 struct asker {
     struct backend_model *model;
+    struct backend_limits limits;
     double first;
     int runs;
     int failed;
@@ -194,7 +204,8 @@ static void *ask(void *argument)
     struct asker *asker = argument;
     for (int i = 0; i < asker->runs; i++) {
         struct error error;
-        asker->failed += run_stand_in(asker->model, asker->first + i, &error) != ERR_OK;
+        asker->failed +=
+            run_stand_in_within(asker->model, asker->first + i, &asker->limits, &error) != ERR_OK;
     }
     buffer_recycler_done();
     return NULL;
@@ -220,6 +231,32 @@ static void a_run_that_was_not_heard_goes_to_another(void **state)
     pthread_join(thread, NULL);
     assert_int_equal(asker.failed, 0);
     told_until(" is ready", 2);
+    backend_worker.close(model);
+}
+
+/* Who has waited for the only worker does not begin anew to count when it has one. */
+static void the_wait_for_a_worker_is_of_the_runs_time(void **state)
+{
+    (void)state;
+    const struct backend_limits limits = {.whole_ns = 1500 * CLOCK_NS_PER_MS};
+    struct backend_options options = stand_in_options(WORKER_STAND_IN);
+    struct backend_model *model = open_stand_in(&options);
+    struct asker first = {.model = model,
+                          .limits = {.run_ns = 1000 * CLOCK_NS_PER_MS},
+                          .first = STAND_IN_WAIT,
+                          .runs = 1};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, ask, &first), 0);
+    told_until(": in the run", 1);
+    struct asker second = {.model = model, .limits = limits, .first = STAND_IN_WAIT, .runs = 1};
+    pthread_t other;
+    assert_int_equal(pthread_create(&other, NULL, ask, &second), 0);
+    pthread_join(thread, NULL);
+    uint64_t freed_ns = clock_monotonic_ns();
+    pthread_join(other, NULL);
+    assert_true(clock_monotonic_ns() - freed_ns < limits.whole_ns);
+    assert_int_equal(first.failed + second.failed, 2);
+    told_until("a run took longer than 1500 ms", 1);
     backend_worker.close(model);
 }
 
@@ -342,6 +379,7 @@ int main(void)
         TIDY(a_run_past_its_time_is_killed),
         TIDY(an_idle_death_costs_no_run),
         TIDY(a_run_that_was_not_heard_goes_to_another),
+        TIDY(the_wait_for_a_worker_is_of_the_runs_time),
         TIDY(many_run_side_by_side),
         TIDY(its_lines_reach_the_log),
         TIDY(tells_why_it_cannot_be_opened),

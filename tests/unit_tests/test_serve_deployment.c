@@ -88,6 +88,83 @@ static void what_cannot_be_served_is_refused_with_a_reason(void **state)
     }
 }
 
+/* ---- a model that hangs ---- */
+
+static struct {
+    unsigned runs;
+    uint64_t whole_ns; /* of the last run */
+} hung;
+
+/* Which hangs until its limit. */
+static int run_hanging(struct backend_model *model, const struct tensor *inputs,
+                       const size_t *wanted, size_t wanted_count,
+                       const struct backend_limits *limits, struct arena *arena,
+                       struct value *values, struct error *error)
+{
+    (void)model, (void)inputs, (void)wanted, (void)wanted_count, (void)arena, (void)values;
+    hung.runs++;
+    hung.whole_ns = limits->whole_ns;
+    return error_set(error, ERR_TIMEOUT, "a run took longer than 7000 ms");
+}
+
+static int load_hanging(const struct fixture *fixture, struct deployment **ret_deployment,
+                        struct error *error)
+{
+    static struct backend hanging;
+    hanging = backend_fake;
+    hanging.run_within = run_hanging;
+    const struct deployment_query query = {.input = &fixture->input, .test_backend = &hanging};
+    hung.runs = 0;
+    return deployment_load(&query, ret_deployment, error);
+}
+
+static const char *const endless[] = {"REQUEST_TIMEOUT_S", "0", "WORKER_START_TIMEOUT_S", "7",
+                                      NULL};
+
+/* Loading has a limit of its own, also where requests have none, and a run that hangs hangs but once. */
+static void a_model_that_hangs_in_its_trial_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct deployment *deployment = NULL;
+    struct error error = {.text = ""};
+    fixture_init(&fixture, NULL, endless);
+    fixture_write_model(&fixture, FIXTURE_ECHO);
+    assert_int_equal(load_hanging(&fixture, &deployment, &error), ERR_OK);
+    assert_int_equal(hung.runs, 1);
+    assert_int_equal(hung.whole_ns, 7 * CLOCK_NS_PER_S);
+    assert_int_equal(deployment->target.run_timeout_ns, 0);
+    assert_false(deployment->target.batchable);
+    hung.whole_ns = 0;
+    assert_int_equal(deployment_place(deployment, &error), ERR_OK);
+    assert_int_equal(hung.whole_ns, 7 * CLOCK_NS_PER_S);
+    assert_int_equal(deployment->target.run_timeout_ns, 0);
+    deployment_unref(deployment);
+    fixture_done(&fixture);
+}
+
+static void a_warmup_sample_that_hangs_is_an_error(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct deployment *deployment = NULL;
+    struct error error = {.text = ""};
+    char path[64];
+    fixture_init(&fixture, NULL, endless);
+    fixture_write_model(&fixture, FIXTURE_ECHO);
+    snprintf(path, sizeof(path), "%s/manifest.json", fixture.directory);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("{\"warmup\": {\"content_type\": \"text/csv\", \"body\": \"1,2\\n\"}}", file);
+    fclose(file);
+    assert_int_equal(load_hanging(&fixture, &deployment, &error), ERR_CONFIG);
+    assert_string_equal(error.text, "manifest.json: the warmup sample does not run within "
+                                    "WORKER_START_TIMEOUT_S: a run took longer than 7000 ms");
+    assert_int_equal(hung.runs, 1);
+    unlink(path);
+    fixture_done(&fixture);
+}
+
 static unsigned unused_count;
 
 static void count_unused(struct deployment *deployment, void *user)
@@ -146,6 +223,8 @@ int main(void)
         cmocka_unit_test(a_good_model_is_ready_for_use),
         cmocka_unit_test(runs_are_shared_only_where_that_is_known_to_be_right),
         cmocka_unit_test(what_cannot_be_served_is_refused_with_a_reason),
+        cmocka_unit_test(a_model_that_hangs_in_its_trial_is_not_waited_for),
+        cmocka_unit_test(a_warmup_sample_that_hangs_is_an_error),
         cmocka_unit_test(the_last_reference_hands_it_back),
         cmocka_unit_test(any_allocation_may_fail),
     };

@@ -202,8 +202,9 @@ static inline struct backend_model *open_stand_in(const struct backend_options *
     return model;
 }
 
-/* What a run of one row [first, 2] comes to; on success the answer is checked. */
-static inline int run_stand_in(struct backend_model *model, double first, struct error *error)
+/* What a run of one row [first, 2] within limits comes to; on success the answer is checked. */
+static inline int run_stand_in_within(struct backend_model *model, double first,
+                                      const struct backend_limits *limits, struct error *error)
 {
     static const size_t wanted[] = {1, 0};
     struct tensor x;
@@ -212,7 +213,7 @@ static inline int run_stand_in(struct backend_model *model, double first, struct
     assert_int_equal(tensor_new(DTYPE_F64, 2, (const int64_t[]){1, 2}, &x, error), ERR_OK);
     ((double *)x.at)[0] = first;
     ((double *)x.at)[1] = 2;
-    int status = backend_worker.run(model, &x, wanted, 2, NULL, values, error);
+    int status = backend_worker.run_within(model, &x, wanted, 2, limits, NULL, values, error);
     if (status == ERR_OK) {
         assert_memory_equal(values[1].tensor.at, x.at, 2 * sizeof(double));
         double sum = first + 2;
@@ -222,6 +223,12 @@ static inline int run_stand_in(struct backend_model *model, double first, struct
     }
     tensor_done(&x);
     return status;
+}
+
+static inline int run_stand_in(struct backend_model *model, double first, struct error *error)
+{
+    static const struct backend_limits none;
+    return run_stand_in_within(model, first, &none, error);
 }
 
 static inline struct backend_figures figures_of(struct backend_model *model)

@@ -362,6 +362,9 @@ static bool obey(const struct input *x, int command)
         return true;
     case STAND_IN_EXIT:
         _exit(3);
+    case STAND_IN_WAIT:
+        dprintf(1, "in the run\n");
+        __attribute__((fallthrough));
     case STAND_IN_HANG:
         for (;;) {
             pause();

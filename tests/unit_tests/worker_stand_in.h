@@ -10,6 +10,7 @@ enum stand_in_command {
     STAND_IN_KILL = -100, /* is killed by SIGKILL in the run */
     STAND_IN_EXIT,        /* ends with code 3 in the run */
     STAND_IN_HANG,        /* never answers */
+    STAND_IN_WAIT,        /* the same, and says so */
     STAND_IN_BLAME,       /* ERROR: the inputs are at fault */
     STAND_IN_FAIL,        /* ERROR: something else is */
     STAND_IN_CLOSE,       /* closes its socket and lives on */
