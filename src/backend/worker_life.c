@@ -9,6 +9,7 @@
 #include "base/mem.h"
 
 #define FAILURES_TO_BE_ILL 3
+#define OPENING_TRIES 3
 #define LOG_TAIL_BYTES ((size_t)1024 * 1024) /* read after the end; a pipe holds less */
 
 __attribute__((format(printf, 3, 4))) static void say(const struct worker_pool *pool,
@@ -85,6 +86,7 @@ static bool is_ill(const struct worker_pool *pool)
 struct verdict {
     enum log_level level;
     char text[WORKER_REASON_MAX + 64];
+    bool is_final; /* the next one would fare no better */
     struct error opening;
 };
 
@@ -100,11 +102,12 @@ static void vacate(struct worker_pool *pool, struct worker *worker, enum worker_
     if (pool->retiring == worker && end != WORKER_END_MEMORY) {
         pool->retiring = NULL;
     }
-    if (pool->opening == WORKER_OPENING && end != WORKER_END_CLOSED) {
+    if (pool->opening == WORKER_OPENING && end != WORKER_END_CLOSED &&
+        (verdict->is_final || worker->failures >= OPENING_TRIES)) {
         pool->opening = WORKER_NOT_OPENED;
         pool->open_error = verdict->opening;
     }
-    bool quiet = pool->closing || pool->opening != WORKER_OPENED;
+    bool quiet = pool->closing || pool->opening == WORKER_NOT_OPENED;
     bool fell_ill = !quiet && !pool->unhealthy && is_ill(pool);
     pool->unhealthy = pool->unhealthy || fell_ill;
     pthread_cond_broadcast(&pool->changed);
@@ -130,6 +133,7 @@ static void describe_end(const struct worker *worker, int pid, int status, struc
     const char *reason = worker->reason[0] == '\0' ? how : worker->reason;
     const char *became = "has gone";
     verdict->level = LOG_WARNING;
+    verdict->is_final = worker->end != WORKER_END_DIED;
     switch (worker->end) {
     case WORKER_END_DIED:
     case WORKER_END_CLOSED:
@@ -253,7 +257,8 @@ void worker_life_start(struct worker_pool *pool, struct worker *worker)
         }
     }
     if (status != ERR_OK) {
-        struct verdict verdict = {.level = LOG_ERROR, .opening = error};
+        struct verdict verdict = {
+            .level = LOG_ERROR, .is_final = status == ERR_CONFIG, .opening = error};
         snprintf(verdict.text, sizeof(verdict.text), "no worker: %s", error.text);
         worker->runs = 0;
         worker->was_ready = false;

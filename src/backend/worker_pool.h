@@ -47,8 +47,10 @@ enum worker_end {
 };
 
 /*
- * Starts the workers and waits until the first is ready; the others go on starting. On failure of any
- * before that: ERR_CONFIG with what is wrong, ERR_NO_MEMORY, ERR_INTERNAL, and none is left. Blocking.
+ * Starts the workers and waits until the first is ready; the others go on starting. One that dies before
+ * that is tried again, after a delay, twice; one that says that it cannot load the model, takes too long or
+ * breaks the protocol is not. On failure ERR_CONFIG with what is wrong, ERR_NO_MEMORY, ERR_INTERNAL, and none
+ * is left. Blocking.
  */
 MUST_CHECK int worker_pool_open(const struct worker_pool_options *options,
                                 struct worker_pool **ret_pool, struct error *error);

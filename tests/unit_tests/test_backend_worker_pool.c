@@ -207,6 +207,43 @@ static void another_that_lives_keeps_it_healthy(void **state)
     assert_int_equal(told.health_changes, 0);
 }
 
+/* ---- failing before the first is ready ---- */
+
+static void a_death_while_opening_is_tried_again(void **state)
+{
+    (void)state;
+    char once[80];
+    write_model("1");
+    snprintf(once, sizeof(once), "crash_once=%s", model_path);
+    const char *const argv[] = {WORKER_STAND_IN, once, NULL};
+    struct worker_pool_options options = options_for(argv, 1);
+    struct worker_pool *pool = open_pool(&options);
+    told_until("failures in a row: 1, the next start is in 2 ms", 1);
+    told_until(" is ready", 1);
+    assert_int_equal(measure(pool).starts, 2);
+    assert_int_equal(measure(pool).deaths, 1);
+    worker_pool_close(pool);
+}
+
+static void deaths_while_opening_have_an_end(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *argument;
+        unsigned tries;
+    } cases[] = {{"crash", 3}, {"fail=2", 1}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *const argv[] = {WORKER_STAND_IN, cases[i].argument, NULL};
+        struct worker_pool_options options = options_for(argv, 1);
+        struct worker_pool *pool = NULL;
+        struct error error = {.text = ""};
+        told_reset();
+        assert_int_equal(worker_pool_open(&options, &pool, &error), ERR_CONFIG);
+        assert_int_equal(told_count("failures in a row"), cases[i].tries - 1);
+        assert_int_equal(told.health_changes, 0);
+    }
+}
+
 /* ---- another model ---- */
 
 static void a_changed_model_is_refused(void **state)
@@ -392,6 +429,8 @@ int main(void)
         TIDY(delays_double_and_health_is_told),
         TIDY(refuses_at_once_while_put_off),
         TIDY(another_that_lives_keeps_it_healthy),
+        TIDY(a_death_while_opening_is_tried_again),
+        TIDY(deaths_while_opening_have_an_end),
         TIDY(a_changed_model_is_refused),
         TIDY(a_fat_worker_is_replaced_when_idle),
         TIDY(a_fat_worker_finishes_its_run),

@@ -242,7 +242,8 @@ static void load(int argc, char **argv)
             _exit(1);
         } else if (strcmp(argv[i], "no_ready") == 0) {
             pause();
-        } else if (strcmp(argv[i], "crash") == 0) {
+        } else if (strcmp(argv[i], "crash") == 0 ||
+                   (strncmp(argv[i], "crash_once=", 11) == 0 && unlink(argv[i] + 11) == 0)) {
             dprintf(2, "last words");
             raise(SIGKILL);
         } else if (strcmp(argv[i], "idle_exit") == 0) {
