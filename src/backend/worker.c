@@ -271,11 +271,13 @@ static int take_result(struct backend_model *model, struct run *run,
 {
     struct worker_area *area = &worker_pool_process(run->worker)->output;
     int status = worker_area_follow(area, result->area_bytes, WORKER_OUTPUT_MAX_BYTES, error);
+    bool is_breach = status == ERR_PROTOCOL;
     if (status == ERR_OK) {
         status = worker_result_read(result, area->at, area->mapped_bytes, &model->signature,
                                     run->wanted, run->wanted_count, run->values, error);
+        is_breach = status == ERR_INTERNAL;
     }
-    if (status == ERR_INTERNAL) {
+    if (is_breach) {
         return breach(model, run, error);
     }
     worker_pool_give(model->pool, run->worker, true);

@@ -118,7 +118,7 @@ int worker_area_follow(struct worker_area *area, size_t size_bytes, size_t max_b
     CHECK(area->at != NULL);
     struct stat file;
     if (size_bytes > max_bytes) {
-        return error_set(error, ERR_INTERNAL,
+        return error_set(error, ERR_PROTOCOL,
                          "the worker's shared memory has %zu bytes, at most %zu", size_bytes,
                          max_bytes);
     }
@@ -129,7 +129,7 @@ int worker_area_follow(struct worker_area *area, size_t size_bytes, size_t max_b
         return fail(error, "cannot look at", size_bytes);
     }
     if (file.st_size < 0 || (size_t)file.st_size < size_bytes) {
-        return error_set(error, ERR_INTERNAL,
+        return error_set(error, ERR_PROTOCOL,
                          "the worker's shared memory has %lld bytes, it says %zu",
                          (long long)file.st_size, size_bytes);
     }

@@ -28,8 +28,8 @@ MUST_CHECK int worker_area_reserve(struct worker_area *area, size_t size_bytes,
                                    struct error *error);
 /*
  * Maps what the other side has grown: `size_bytes` of it, where less is mapped. The mapping moves then.
- * ERR_INTERNAL where the file is not that large or `size_bytes` is above `max_bytes`, ERR_NO_MEMORY; the
- * old mapping stays then.
+ * ERR_PROTOCOL where the file is not that large or `size_bytes` is above `max_bytes`: the other side has
+ * said what is not so. ERR_NO_MEMORY, ERR_INTERNAL where our system refuses. The old mapping stays then.
  */
 MUST_CHECK int worker_area_follow(struct worker_area *area, size_t size_bytes, size_t max_bytes,
                                   struct error *error);

@@ -289,21 +289,21 @@ static void condemn(struct worker_pool *pool, struct worker *worker, enum worker
     pthread_mutex_unlock(&pool->lock);
 }
 
-/* The signature in a READY, still in shared memory. False: *error tells what is wrong with it. */
-static bool find_signature(struct worker_process *process, const struct worker_packet *ready,
-                           struct slice *ret_signature, struct error *error)
+/* The signature in a READY, still in shared memory. ERR_PROTOCOL, or what worker_area_follow returns. */
+static int find_signature(struct worker_process *process, const struct worker_packet *ready,
+                          struct slice *ret_signature, struct error *error)
 {
-    if (worker_area_follow(&process->output, ready->area_bytes, WORKER_OUTPUT_MAX_BYTES, error) !=
-        ERR_OK) {
-        return false;
+    int status =
+        worker_area_follow(&process->output, ready->area_bytes, WORKER_OUTPUT_MAX_BYTES, error);
+    if (status != ERR_OK) {
+        return status;
     }
     if (ready->size_bytes > WORKER_SIGNATURE_MAX_BYTES || ready->offset > ready->area_bytes ||
         ready->size_bytes > ready->area_bytes - ready->offset) {
-        error_set(error, ERR_INTERNAL, "its signature is too large or outside its area");
-        return false;
+        return error_set(error, ERR_PROTOCOL, "its signature is too large or outside its area");
     }
     *ret_signature = slice_make(process->output.at + ready->offset, ready->size_bytes);
-    return true;
+    return ERR_OK;
 }
 
 /* The first signature is the model's; false where this one is another. */
@@ -349,11 +349,13 @@ static void welcome(struct worker_pool *pool, struct worker *worker)
 static void hear_ready(struct worker_pool *pool, struct worker *worker,
                        const struct worker_packet *ready)
 {
-    struct slice signature;
+    struct slice signature = {NULL, 0};
     struct error error;
     const char *why;
-    if (!find_signature(&worker->process, ready, &signature, &error)) {
-        condemn(pool, worker, WORKER_END_PROTOCOL, error.text);
+    int status = find_signature(&worker->process, ready, &signature, &error);
+    if (status != ERR_OK) {
+        condemn(pool, worker, status == ERR_PROTOCOL ? WORKER_END_PROTOCOL : WORKER_END_REFUSED,
+                error.text);
     } else if (!keep_signature(pool, signature, &why)) {
         condemn(pool, worker, WORKER_END_REFUSED, why);
     } else {

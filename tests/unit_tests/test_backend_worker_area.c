@@ -1,6 +1,7 @@
 /* Shared areas: they grow from either side, never shrink, and are never mapped past their end. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -137,11 +138,34 @@ static void nothing_is_mapped_that_is_not_there(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct error error;
         assert_int_equal(worker_area_follow(&area, cases[i].size_bytes, MAX_BYTES, &error),
-                         ERR_INTERNAL);
+                         ERR_PROTOCOL);
         assert_non_null(strstr(error.text, cases[i].error));
         assert_memory_equal(&area, &before, sizeof(area));
         area.at[page - 1] = (char)i;
     }
+    worker_area_done(&area);
+}
+
+/* What fails on our side is not the other's breach. */
+static void our_own_failures_are_told_apart(void **state)
+{
+    (void)state;
+    struct worker_area area = new_area(1);
+    struct error error;
+    assert_int_equal(ftruncate(area.fd, (off_t)(2 * page_bytes())), 0);
+    struct worker_area broken = area;
+    broken.fd = -1; /* fstat(2) fails */
+    assert_int_equal(worker_area_follow(&broken, 2 * page_bytes(), MAX_BYTES, &error),
+                     ERR_INTERNAL);
+    char path[32]; /* mmap(2) fails where the file cannot be read */
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", area.fd);
+    broken.fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(broken.fd >= 0);
+    assert_int_equal(worker_area_follow(&broken, 2 * page_bytes(), MAX_BYTES, &error),
+                     ERR_INTERNAL);
+    assert_non_null(strstr(error.text, "cannot map"));
+    close(broken.fd);
+    assert_int_equal(worker_area_follow(&area, 2 * page_bytes(), MAX_BYTES, &error), ERR_OK);
     worker_area_done(&area);
 }
 
@@ -196,6 +220,7 @@ int main(void)
         cmocka_unit_test(reserving_grows_by_half_at_least),
         cmocka_unit_test(what_the_other_side_has_grown_is_mapped),
         cmocka_unit_test(nothing_is_mapped_that_is_not_there),
+        cmocka_unit_test(our_own_failures_are_told_apart),
         cmocka_unit_test(failures_leave_what_there_was),
         cmocka_unit_test(descriptors_may_be_used_up),
     };
