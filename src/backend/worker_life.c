@@ -346,18 +346,37 @@ static void welcome(struct worker_pool *pool, struct worker *worker)
     }
 }
 
+/* One that has more than it may with the model alone would be replaced for ever. */
+static bool fits_in_memory(const struct worker_pool *pool, const struct worker *worker,
+                           char reason[WORKER_REASON_MAX])
+{
+    uint64_t limit = pool->options.max_rss_bytes;
+    uint64_t resident = limit == 0 ? 0 : pool->options.timing.rss(&worker->process);
+    if (resident <= limit) {
+        return true;
+    }
+    snprintf(reason, WORKER_REASON_MAX,
+             "with the model loaded and no run yet it has %" PRIu64
+             " MiB in memory, and WORKER_MAX_RSS_MB is %" PRIu64,
+             resident / MEBIBYTE, limit / MEBIBYTE);
+    return false;
+}
+
 static void hear_ready(struct worker_pool *pool, struct worker *worker,
                        const struct worker_packet *ready)
 {
     struct slice signature = {NULL, 0};
     struct error error;
     const char *why;
+    char reason[WORKER_REASON_MAX];
     int status = find_signature(&worker->process, ready, &signature, &error);
     if (status != ERR_OK) {
         condemn(pool, worker, status == ERR_PROTOCOL ? WORKER_END_PROTOCOL : WORKER_END_REFUSED,
                 error.text);
     } else if (!keep_signature(pool, signature, &why)) {
         condemn(pool, worker, WORKER_END_REFUSED, why);
+    } else if (!fits_in_memory(pool, worker, reason)) {
+        condemn(pool, worker, WORKER_END_REFUSED, reason);
     } else {
         welcome(pool, worker);
     }

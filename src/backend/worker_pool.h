@@ -42,7 +42,7 @@ enum worker_end {
     WORKER_END_TIMEOUT,
     WORKER_END_MEMORY,
     WORKER_END_PROTOCOL,
-    WORKER_END_REFUSED, /* it cannot load the model, loads another one, or our system refuses it */
+    WORKER_END_REFUSED, /* it cannot load the model, or not within its memory, or loads another */
     WORKER_END_CLOSED   /* the pool is closed */
 };
 

@@ -29,6 +29,7 @@ enum worker_state {
 #define WORKER_NEAR_NS CLOCK_NS_PER_S
 
 #define WORKER_REASON_MAX ERROR_TEXT_MAX
+#define MEBIBYTE ((uint64_t)1 << 20)
 
 struct worker {
     struct worker_process process;

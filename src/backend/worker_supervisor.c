@@ -14,7 +14,6 @@
 #include "tensor/buffer.h"
 
 #define LOG_TURN_BYTES ((size_t)16 * 1024) /* of one worker's log a turn */
-#define MEBIBYTE ((uint64_t)1 << 20)
 
 /* ---- memory ---- */
 

@@ -357,9 +357,22 @@ static void too_fat_from_the_start_is_a_failure(void **state)
 {
     (void)state;
     struct worker_pool_options options = memory_options(1);
+    struct worker_pool *pool = NULL;
+    struct error error = {.text = ""};
+    atomic_store(&fat_bytes, 3 * LIMIT);
     atomic_store(&fat_pid, 0);
-    struct worker_pool *pool = open_pool(&options);
-    told_until("is replaced: it had 100 MiB in memory, and may have 100; failures in a row: 3", 1);
+    assert_int_equal(worker_pool_open(&options, &pool, &error), ERR_CONFIG);
+    assert_string_equal(error.text,
+                        "with the model loaded and no run yet it has 300 MiB in memory, "
+                        "and WORKER_MAX_RSS_MB is 100");
+    /* The same of one that comes later: the delays grow, and it is told. */
+    atomic_store(&fat_pid, -1);
+    pool = open_pool(&options);
+    pid_t pid = run_once(pool);
+    atomic_store(&fat_pid, 0);
+    assert_true(kill(pid, SIGKILL) == 0 || errno == ESRCH);
+    told_until("cannot be used: with the model loaded and no run yet it has 300 MiB", 3);
+    told_until_health(1, false);
     worker_pool_close(pool);
 }
 
