@@ -97,11 +97,6 @@ const char *document_kind_name(enum document_kind kind)
     return names[kind];
 }
 
-bool document_bool(struct document_value *value)
-{
-    return yyjson_get_bool(of(value));
-}
-
 struct slice document_text(struct document_value *value)
 {
     const char *text = document_kind(value) == DOCUMENT_NUMBER ? yyjson_get_raw(of(value))

@@ -37,8 +37,6 @@ MUST_CHECK int document_parse(struct slice text, struct arena *arena,
 enum document_kind document_kind(struct document_value *value);
 /* "null", "a boolean", "a number", "a string", "an array", "an object". */
 const char *document_kind_name(enum document_kind kind);
-/* Of DOCUMENT_BOOL. */
-bool document_bool(struct document_value *value);
 /* The bytes of a DOCUMENT_STRING, escapes resolved; the digits of a DOCUMENT_NUMBER. */
 struct slice document_text(struct document_value *value);
 /* Elements of an array, members of an object. */
