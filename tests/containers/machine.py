@@ -1,5 +1,6 @@
 """Containers on this machine: which command, which base image, what its kernel allows."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -9,8 +10,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PREFIX = "onnxd-test"  # the user's own images stay as they are
-LABEL = "onnxd-test=1"
+PREFIX = f"onnxd-test-{os.getpid()}"  # the user's own images, and those of another run, stay as they are
+LABEL = f"{PREFIX}=1"
 STEP = re.compile(r"^(?:\[\d+/\d+\] )?STEP \d+/\d+: (.*)$")
 CACHED = re.compile(r"^--> Using cache ")
 
@@ -82,6 +83,19 @@ class Machine:
             self.ca_bundle = str(bundle)
         if self.ca_bundle:
             self.variables.append(f"CA_BUNDLE={self.ca_bundle}")
+
+    @contextlib.contextmanager
+    def changed(self, name, change):
+        """A file of the tree with another text for a while. Then it is what it was, to the time that it
+        bears, so that what was built of it before comes from the cache."""
+        path = self.tree / name
+        text, stat = path.read_text(), path.stat()
+        path.write_text(change(text))
+        try:
+            yield
+        finally:
+            path.write_text(text)
+            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
     def make(self, target, *variables, check=True):
         """`make TARGET` in the copied tree: (the finished command, seconds)."""
