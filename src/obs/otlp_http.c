@@ -283,7 +283,7 @@ static void read_reply(struct otlp_http *http, CURLcode result, struct otlp_repl
         retry_after_s = retry_after_s < RETRY_AFTER_MAX_S ? retry_after_s : RETRY_AFTER_MAX_S;
         reply->retry_after_ns = (uint64_t)retry_after_s * CLOCK_NS_PER_S;
     }
-    snprintf(reply->problem, sizeof(reply->problem), "%s",
+    snprintf(reply->problem, sizeof(reply->problem), "%.*s", (int)sizeof(reply->problem) - 1,
              http->problem[0] != '\0' ? http->problem : http->curl.easy_strerror(result));
 }
 
