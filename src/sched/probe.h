@@ -17,8 +17,8 @@ enum probe_result {
 };
 
 /*
- * Runs the model three times, or until it refuses, each within the target's limit. Free dimensions but the first become 1. `arena` is scratch. Blocking;
- * any thread.
+ * Runs the model three times, or until it refuses, each within the target's limit. Free dimensions but
+ * the first become 1. `arena` is scratch. Blocking; any thread.
  */
 enum probe_result probe_rows(const struct batch_target *target, const struct signature *signature,
                              struct arena *arena);
