@@ -2,7 +2,7 @@
 # cache makes a build of what has not changed a matter of seconds.
 #
 #   base -> base-builder -> uv-venv -> builder --.
-#     `---> base-runner ---------------------------> runner -> runner-python
+#     `---> base-runner ---------------------------> runner -> runner-tracing -> runner-python
 #
 # CONTAINER_COMMAND is docker or podman; BASE_IMAGE and BASE_DIGEST replace what the images build on.
 # TEST_SUITES are the tests that the builder runs: unit, integration, e2e.
@@ -35,8 +35,8 @@ comma = ,
 build_image = $(container_build) $(3) --file container/$(2) --tag $(PREFIX)/$(1) .
 from_prefix = --build-arg PREFIX=$(PREFIX)
 
-.PHONY: $(addprefix build-,$(images)) build-runner-python build-images run-container \
-        $(addprefix clean-,$(images)) clean-runner-python clean-all local-base test-containers \
+.PHONY: $(addprefix build-,$(images)) build-runner-tracing build-runner-python build-images run-container \
+        $(addprefix clean-,$(images)) clean-runner-tracing clean-runner-python clean-all local-base test-containers \
         smoke-api-grpc
 
 build-base: ## image base: the pinned distribution with an unprivileged user
@@ -57,7 +57,10 @@ build-base-runner: build-base ## image base-runner: entry point, user, ports
 build-runner: build-builder build-base-runner ## image runner: onnxd and the runtime's library
 	$(call build_image,runner,Dockerfile.runner,$(from_prefix) $(runner_labels))
 
-build-runner-python: build-runner ## image runner-python: the same with Python and FRAMEWORK
+build-runner-tracing: build-runner ## image runner-tracing: the same with what sends traces
+	$(call build_image,runner-tracing,Dockerfile.runner-tracing,$(from_prefix))
+
+build-runner-python: build-runner-tracing ## image runner-python: that with Python and FRAMEWORK
 	$(call build_image,runner-python,Dockerfile.runner-python,$(from_prefix) --build-arg FRAMEWORK=$(FRAMEWORK))
 
 build-images: build-runner ## all images up to runner
@@ -67,10 +70,10 @@ run-container: build-runner ## serve MODEL on PORT in a container of the runner 
 	    --publish $(PORT):8080 --publish 50052:50052 --volume $(abspath $(MODEL)):/opt/ml/model:ro \
 	    $(CONTAINER_RUN_FLAGS) $(PREFIX)/runner
 
-$(addprefix clean-,$(images) runner-python): clean-%: ## remove one image
+$(addprefix clean-,$(images) runner-tracing runner-python): clean-%: ## remove one image
 	-$(CONTAINER_COMMAND) image rm --force $(PREFIX)/$*
 
-clean-all: clean-runner-python clean-runner clean-base-runner clean-builder clean-uv-venv clean-base-builder clean-base ## remove all images
+clean-all: clean-runner-python clean-runner-tracing clean-runner clean-base-runner clean-builder clean-uv-venv clean-base-builder clean-base ## remove all images
 
 local-base: ## a base image made by debootstrap, where none can be pulled: localhost/onnxd-local-base
 	@scripts/setup containers
