@@ -249,7 +249,8 @@ int json_plain_decode(struct decode *decode, bool *ret_done, struct error *error
     }
     int status = decode_open(decode, &plan->matrix, &row, one_row ? 1 : rows_max, error);
     if (status != ERR_OK) {
-        return status;
+        /* The shape is a guess until the text has proved to be JSON. */
+        return status == ERR_INVALID ? ERR_OK : status;
     }
     struct sink *sink = &decode->sinks[plan->matrix.index];
     *ret_done = read_rows(&cursor, sink, one_row);

@@ -16,7 +16,8 @@
 
 /*
  * Decodes a body that is a matrix, bare or as the only member of an object with the instances key.
- * *ret_done is false when it is not (then nothing has happened). Errors as decode_open's.
+ * *ret_done is false when it is not, or would be refused (then nothing has happened). ERR_NO_MEMORY
+ * is the one error.
  */
 MUST_CHECK int json_plain_decode(struct decode *decode, bool *ret_done, struct error *error);
 

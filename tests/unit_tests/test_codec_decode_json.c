@@ -4,6 +4,26 @@
 
 #define SUM3 "x float32 N 3"
 
+/* A guess at the rows of what is no JSON does not hide where it stops being JSON. */
+static void tells_garbage_from_shapes(void **state)
+{
+    (void)state;
+    static const struct decode_case cases[] = {
+        {SUM3, NULL, BODY("[[1,2]]"), "! input \"x\" takes the shape [N, 3], got rows of 2 values"},
+        {SUM3, "count=4", BODY("[[1,2,3]]"),
+         "! Feature count mismatch: got 3 expected TABULAR_NUM_FEATURES=4"},
+        {SUM3, NULL, BODY("[[1;2;3]]"),
+         "! invalid JSON at byte 3 (line 1, column 4): unexpected character, expected a comma or a "
+         "closing bracket"},
+        {SUM3, NULL, BODY("[1 2,3]"),
+         "! invalid JSON at byte 3 (line 1, column 4): unexpected character, expected a comma or a "
+         "closing bracket"},
+        {SUM3, NULL, BODY("[[1,2]]]"),
+         "! invalid JSON at byte 7 (line 1, column 8): unexpected content after document"},
+    };
+    RUN_CASES(MEDIA_JSON, cases);
+}
+
 static void takes_matrices(void **state)
 {
     (void)state;
@@ -560,6 +580,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_matrices),
+        cmocka_unit_test(tells_garbage_from_shapes),
         cmocka_unit_test(takes_what_the_reference_takes),
         cmocka_unit_test(keeps_integers_exact),
         cmocka_unit_test(rounds_narrow_floats_once),
