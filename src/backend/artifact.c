@@ -3,6 +3,7 @@
  */
 #include "backend/artifact.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define SAVED_MODEL_FILE "saved_model.pb"
+#define EXPLANATION_MAX 64
 
 static const char *const kind_names[] = {
     [MODEL_ONNX] = "onnx",       [MODEL_SKLEARN] = "sklearn",
@@ -159,6 +161,19 @@ static int no_memory(struct error *error)
     return error_set(error, ERR_NO_MEMORY, "no memory for a path");
 }
 
+/* Why nothing in the directory can be looked at: " (Permission denied)"; "" where it can. */
+static void explain_directory(const struct artifact_query *query, struct arena *arena,
+                              char why[EXPLANATION_MAX])
+{
+    struct stat status;
+    struct slice inside = join(query->directory, SLICE("."), arena);
+    bool closed = inside.ptr != NULL && stat(inside.ptr, &status) != 0;
+    why[0] = '\0';
+    if (closed) {
+        snprintf(why, EXPLANATION_MAX, " (%s)", strerrordesc_np(errno));
+    }
+}
+
 static int find_named(const struct artifact_query *query, struct arena *arena,
                       struct artifact *artifact, struct error *error)
 {
@@ -173,7 +188,10 @@ static int find_named(const struct artifact_query *query, struct arena *arena,
     }
     if (!exists(artifact->path.ptr)) {
         struct slice path = shown(artifact->path);
-        return error_set(error, ERR_NOT_FOUND, "no model: there is no %.*s", SLICE_FMT(path));
+        char why[EXPLANATION_MAX];
+        explain_directory(query, arena, why);
+        return error_set(error, ERR_NOT_FOUND, "no model: there is no %.*s%s", SLICE_FMT(path),
+                         why);
     }
     if (query->model_type.len > 0) {
         return ERR_OK;
@@ -199,8 +217,10 @@ static bool is_candidate(const struct artifact_query *query, const enum model_ki
 }
 
 static int not_found(const struct artifact_query *query, const enum model_kind *only,
-                     struct error *error)
+                     struct arena *arena, struct error *error)
 {
+    char why[EXPLANATION_MAX];
+    explain_directory(query, arena, why);
     char looked_for[256] = "";
     size_t len = 0;
     for (size_t i = 0; i < COUNT(defaults); i++) {
@@ -212,8 +232,8 @@ static int not_found(const struct artifact_query *query, const enum model_kind *
         }
     }
     struct slice directory = shown(query->directory);
-    return error_set(error, ERR_NOT_FOUND, "no model in %.*s: looked for %s", SLICE_FMT(directory),
-                     looked_for);
+    return error_set(error, ERR_NOT_FOUND, "no model in %.*s%s: looked for %s",
+                     SLICE_FMT(directory), why, looked_for);
 }
 
 static int find_default(const struct artifact_query *query, const enum model_kind *only,
@@ -232,7 +252,7 @@ static int find_default(const struct artifact_query *query, const enum model_kin
             return ERR_OK;
         }
     }
-    return not_found(query, only, error);
+    return not_found(query, only, arena, error);
 }
 
 int artifact_find(const struct artifact_query *query, struct arena *arena,

@@ -190,6 +190,36 @@ static void joins_directory_and_name_once(void **state)
     arena_done(&arena);
 }
 
+/* A mount that is missing or closed looks like an empty one otherwise. */
+static void says_why_a_directory_shows_nothing(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *directory, *name, *text;
+    } cases[] = {
+        {TEST_DATA_DIR "/none", "",
+         "no model in " TEST_DATA_DIR "/none (No such file or directory): looked for model.onnx,"},
+        {TEST_DATA_DIR "/cases.json", "",
+         "no model in " TEST_DATA_DIR "/cases.json (Not a directory): looked for model.onnx,"},
+        {TEST_DATA_DIR "/none", "a.onnx",
+         "no model: there is no " TEST_DATA_DIR "/none/a.onnx (No such file or directory)"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct arena arena;
+        arena_init(&arena, 1024, 65536);
+        struct artifact artifact;
+        struct error error;
+        const struct artifact_query query = {
+            .directory = slice_from_str(cases[i].directory),
+            .model_type = SLICE(""),
+            .file_name = slice_from_str(cases[i].name),
+        };
+        assert_int_equal(artifact_find(&query, &arena, &artifact, &error), ERR_NOT_FOUND);
+        assert_non_null(strstr(error.text, cases[i].text));
+        arena_done(&arena);
+    }
+}
+
 static void reports_an_arena_that_is_full(void **state)
 {
     (void)state;
@@ -211,6 +241,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(follows_the_contract),
         cmocka_unit_test(joins_directory_and_name_once),
+        cmocka_unit_test(says_why_a_directory_shows_nothing),
         cmocka_unit_test(reports_an_arena_that_is_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
