@@ -104,7 +104,7 @@ static bool names_inputs(const struct table *table, const struct columns *column
 /* A word that a cell of this type may be, so that it does not make its row a header. */
 static bool is_value(const struct port *port, struct slice cell)
 {
-    if (port->dtype == DTYPE_STRING || slice_trim(cell).len == 0) {
+    if (port->dtype == DTYPE_STRING) {
         return true;
     }
     if (port->dtype == DTYPE_BOOL && (slice_eq_nocase(slice_trim(cell), SLICE("true")) ||
@@ -114,12 +114,18 @@ static bool is_value(const struct port *port, struct slice cell)
     return num_parse(slice_trim(cell)).kind != NUM_NONE;
 }
 
+/*
+ * A table written with its index has an empty name for it, so an empty cell is a header's as any
+ * other text. In a column that is kept it is more likely a value that is missing: a line that has no
+ * other sign of a header is refused for it, rather than left out.
+ */
 static bool looks_like_header(const struct table *table)
 {
     const struct codec_plan *plan = table->decode->plan;
     const struct port *port = &plan->signature->inputs[plan->matrix.index];
     for (size_t i = 0; i < table->width; i++) {
-        if (!is_value(port, table->first[i])) {
+        bool missing = slice_trim(table->first[i]).len == 0 && table->columns.items[i].sink != NULL;
+        if (!missing && !is_value(port, table->first[i])) {
             return true;
         }
     }
@@ -184,9 +190,9 @@ static int place_columns(struct table *table, bool *ret_header, struct error *er
     if (status != ERR_OK) {
         return status;
     }
-    bool header = named || setting == CSV_HEADER_TRUE ||
-                  (setting == CSV_HEADER_AUTO && looks_like_header(table));
     status = named ? ERR_OK : place_by_position(table, error);
+    bool header = named || setting == CSV_HEADER_TRUE ||
+                  (status == ERR_OK && setting == CSV_HEADER_AUTO && looks_like_header(table));
     if (status == ERR_OK && !header) {
         status = check_first_row(table, error);
     }

@@ -106,6 +106,13 @@ static void selects_columns(void **state)
         {SUM3, "features=1:4", BODY("id,a,b,c\n5,1,2,3\n"), WANT_123},
         {SUM3, "ids=3: count=3", BODY("1,2,3,77\n"), WANT_123},
         {SUM3, "ids=0 header=false", BODY("u-1,1,2,3\nu-2,4,5,6\n"), WANT_6},
+        /* A table written with its index names that column "". */
+        {SUM3, "ids=0", BODY(",0,1,2\n0,1,2,3\n1,4,5,6\n"), WANT_6},
+        {SUM3, "ids=0", BODY(" \t,0,1,2\n0,1,2,3\n"), WANT_123},
+        {SUM3, "features=1:4", BODY("\"\",0,1,2\n0,1,2,3\n"), WANT_123},
+        {SUM3, "ids=0 header=false", BODY(",1,2,3\n,4,5,6\n"), WANT_6},
+        {SUM3, "ids=0", BODY("7,1,,3\n8,4,5,6\n"),
+         "! line 1, row 0, column 2: the cell is empty (input \"x\", float32)"},
         {"x float32 N", "ids=0 header=true", BODY("id,v\na,1\nb,2\n"), "x float32[2] 1 2"},
         {SUM3, "count=3", BODY("1,2\n"),
          "! Feature count mismatch: got 2 expected TABULAR_NUM_FEATURES=3"},
