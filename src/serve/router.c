@@ -1,6 +1,9 @@
 #include "serve/router.h"
 
-struct route router_find(const struct settings *settings, struct slice path)
+static const struct route none = {HANDLER_NONE, 0};
+
+/* All but the metrics, whose path is a setting. */
+static struct route find_fixed(const struct settings *settings, struct slice path)
 {
     static const struct {
         struct slice path;
@@ -13,19 +16,14 @@ struct route router_find(const struct settings *settings, struct slice path)
         {{"/ready", 6}, {HANDLER_READY, ALLOW_GET}},
         {{"/readyz", 7}, {HANDLER_READYZ, ALLOW_GET}},
     };
-    static const struct route metrics = {HANDLER_METRICS, ALLOW_GET};
     static const struct route openapi = {HANDLER_OPENAPI, ALLOW_GET};
     static const struct route docs = {HANDLER_DOCS, ALLOW_GET};
     static const struct route page = {HANDLER_UI, ALLOW_GET};
-    static const struct route none = {HANDLER_NONE, 0};
 
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
         if (slice_eq(path, routes[i].path)) {
             return routes[i].route;
         }
-    }
-    if (settings->prometheus_enabled && slice_eq(path, settings->prometheus_path)) {
-        return metrics;
     }
     if (settings->swagger_enabled && slice_eq(path, SLICE("/openapi.yaml"))) {
         return openapi;
@@ -39,6 +37,29 @@ struct route router_find(const struct settings *settings, struct slice path)
         return page;
     }
     return none;
+}
+
+struct route router_find(const struct settings *settings, struct slice path)
+{
+    static const struct route metrics = {HANDLER_METRICS, ALLOW_GET};
+    struct route route = find_fixed(settings, path);
+    bool asked = route.handler == HANDLER_NONE && settings->prometheus_enabled &&
+                 slice_eq(path, settings->prometheus_path);
+    return asked ? metrics : route;
+}
+
+int router_check(const struct settings *settings, struct error *error)
+{
+    struct slice path = settings->prometheus_path;
+    struct route route = find_fixed(settings, path);
+    if (!settings->prometheus_enabled || route.handler == HANDLER_NONE) {
+        return ERR_OK;
+    }
+    struct slice taken_by = router_pattern(settings, route);
+    struct slice shown = slice_head(path, 80);
+    return error_set(error, ERR_CONFIG,
+                     "PROMETHEUS_PATH: \"%.*s\" belongs to %.*s, so nobody could read the metrics",
+                     SLICE_FMT(shown), SLICE_FMT(taken_by));
 }
 
 struct slice router_pattern(const struct settings *settings, struct route route)

@@ -1,11 +1,12 @@
 /*
- * Which handler answers a path. A pure function of the request line and the settings.
+ * Which handler answers a path. Pure functions of the request line and the settings.
  */
 #ifndef SERVE_ROUTER_H
 #define SERVE_ROUTER_H
 
 #include <stdbool.h>
 
+#include "base/error.h"
 #include "base/slice.h"
 #include "config/settings.h"
 #include "obs/metrics.h"
@@ -19,6 +20,9 @@ struct route {
 
 /* The path is compared as it came, without decoding; everything below /docs/ and /ui/ is its page's. */
 struct route router_find(const struct settings *settings, struct slice path);
+
+/* ERR_CONFIG, naming both, where PROMETHEUS_PATH is a path that another handler answers. */
+MUST_CHECK int router_check(const struct settings *settings, struct error *error);
 
 enum metric_method router_method(struct slice method);
 bool router_allows(struct route route, enum metric_method method);

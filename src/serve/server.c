@@ -15,6 +15,7 @@
 #include "serve/banner.h"
 #include "serve/io_thread.h"
 #include "serve/loader.h"
+#include "serve/router.h"
 
 #define IO_THREADS_MAX 256
 
@@ -45,6 +46,10 @@ static int load_settings(struct server *server, struct error *error)
     int status = settings_load(&server->shared.settings, server->options->input, error);
     if (status == ERR_OK) {
         log_init(server->shared.settings.log_level, server->shared.settings.log_format);
+        status = router_check(&server->shared.settings, error);
+        if (status != ERR_OK) {
+            settings_done(&server->shared.settings);
+        }
     }
     return status;
 }

@@ -115,6 +115,13 @@ def test_malformed_value_says_what_is_accepted():
     assert "65535" in done.stderr
 
 
+@pytest.mark.parametrize("path, env", [("/live", {}), ("/docs/metrics", {"SWAGGER_ENABLED": "true"})])
+def test_a_path_of_metrics_that_is_taken(path, env):
+    done = run_onnxd("serve", SUM3, env={"PROMETHEUS_PATH": path, "PORT": "0", **env})
+    assert done.returncode == 2
+    assert f'onnxd: PROMETHEUS_PATH: "{path}" belongs to /{path.split("/")[1]}' in done.stderr
+
+
 def test_secrets_are_not_repeated():
     done = run_onnxd("serve", SUM3, env={"OTEL_EXPORTER_OTLP_HEADERS": "api-key hunter2", "PORT": "0"})
     if done.returncode == 2:

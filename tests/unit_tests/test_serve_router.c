@@ -73,11 +73,43 @@ static void methods_fit_or_are_told_which_do(void **state)
     }
 }
 
+static void metrics_have_a_path_of_their_own(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        const char *taken_by; /* with pages; NULL: free */
+        bool without_pages;   /* taken without them too */
+    } cases[] = {
+        {"/metrics", NULL, false},        {"/live/x", NULL, false},
+        {"/live", "/live", true},         {"/invocations", "/invocations", true},
+        {"/readyz", "/readyz", true},     {"/openapi.yaml", "/openapi.yaml", false},
+        {"/docs", "/docs", false},        {"/docs/metrics", "/docs", false},
+        {"/ui/model.json", "/ui", false}, {"/uix", NULL, false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        for (int pages = 0; pages < 2; pages++) {
+            struct error error = {.text = ""};
+            struct settings settings = some_settings(true, pages == 1);
+            settings.prometheus_path = slice_from_str(cases[i].path);
+            bool taken = cases[i].taken_by != NULL && (pages == 1 || cases[i].without_pages);
+            assert_int_equal(router_check(&settings, &error), taken ? ERR_CONFIG : ERR_OK);
+            if (taken) {
+                assert_non_null(strstr(error.text, cases[i].path));
+                assert_non_null(strstr(error.text, cases[i].taken_by));
+            }
+            settings.prometheus_enabled = false;
+            assert_int_equal(router_check(&settings, &error), ERR_OK);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paths_are_compared_as_they_came),
         cmocka_unit_test(methods_fit_or_are_told_which_do),
+        cmocka_unit_test(metrics_have_a_path_of_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
