@@ -6,6 +6,7 @@
 #include "config/settings_value.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -276,28 +277,69 @@ static int parse_route(const struct setting *setting, struct slice text, struct 
     return store_text(text, arena, member);
 }
 
-/* A column's number, which a range may leave out. */
-static bool is_column(struct slice text, bool may_be_empty)
+static bool parse_column(struct slice text, uint32_t *ret_column)
 {
     uint64_t column;
-    text = bare(text);
-    return text.len == 0 ? may_be_empty : num_parse_u64(text, &column) && column <= UINT32_MAX;
+    if (!num_parse_u64(bare(text), &column) || column > UINT32_MAX) {
+        return false;
+    }
+    *ret_column = (uint32_t)column;
+    return true;
+}
+
+/* "a:b", either of which may be left out; there is at least one column in it. */
+static bool is_range(struct slice text)
+{
+    struct slice end_text = text;
+    struct slice first_text = bare(slice_cut(&end_text, ':'));
+    uint32_t first = 0;
+    uint32_t end = 0;
+    if (first_text.len > 0 && !parse_column(first_text, &first)) {
+        return false;
+    }
+    return bare(end_text).len == 0 || (parse_column(end_text, &end) && first < end);
+}
+
+static int compare_columns(const void *a, const void *b)
+{
+    uint32_t left = *(const uint32_t *)a;
+    uint32_t right = *(const uint32_t *)b;
+    return (left > right) - (left < right);
+}
+
+/* "i,j,k", each once. */
+static int check_list(struct slice text, struct arena *arena)
+{
+    size_t count = 0;
+    uint32_t *columns = arena_zalloc(arena, text.len / 2 + 1, sizeof(columns[0]));
+    if (columns == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    for (struct slice rest = text; rest.ptr != NULL; count++) {
+        if (!parse_column(slice_cut(&rest, ','), &columns[count])) {
+            return ERR_CONFIG;
+        }
+    }
+    qsort(columns, count, sizeof(columns[0]), compare_columns);
+    for (size_t i = 1; i < count; i++) {
+        if (columns[i] == columns[i - 1]) {
+            return ERR_CONFIG;
+        }
+    }
+    return ERR_OK;
 }
 
 static int parse_columns(const struct setting *setting, struct slice text, struct arena *arena,
                          void *member)
 {
     (void)setting;
-    struct slice rest = text;
-    bool good = true;
+    int status = ERR_OK;
     if (slice_find(text, ':') < text.len) {
-        good = is_column(slice_cut(&rest, ':'), true) && is_column(rest, true);
-    } else {
-        while (good && text.len > 0 && rest.ptr != NULL) {
-            good = is_column(slice_cut(&rest, ','), false);
-        }
+        status = is_range(text) ? ERR_OK : ERR_CONFIG;
+    } else if (text.len > 0) {
+        status = check_list(text, arena);
     }
-    return good ? store_text(text, arena, member) : ERR_CONFIG;
+    return status == ERR_OK ? store_text(text, arena, member) : status;
 }
 
 static int parse_pairs(const struct setting *setting, struct slice text, struct arena *arena,
@@ -368,7 +410,8 @@ static const struct {
     [SETTING_ROUTE] = {parse_route, sizeof(struct slice), true,
                        "a path that starts with / and is longer, without spaces, %, ? and #"},
     [SETTING_COLUMNS] = {parse_columns, sizeof(struct slice), false,
-                         "columns counted from 0: a range a:b or a list i,j,k"},
+                         "columns counted from 0: a range a:b with a below b, or a list i,j,k "
+                         "with each once"},
     [SETTING_PAIRS] = {parse_pairs, sizeof(struct slice), true,
                        "key=value pairs with commas between them"},
     [SETTING_ENUM] = {parse_enum, sizeof(int), false, NULL},
