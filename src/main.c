@@ -16,29 +16,18 @@ static void print_usage(FILE *out)
 {
     size_t count;
     const struct command *const *all = commands(&count);
-    fprintf(out, "onnxd: serves an ONNX model over HTTP\n\nusage: onnxd [command] [arguments]\n\n");
+    fprintf(out,
+            "onnxd: serves a model over HTTP and gRPC\n\nusage: onnxd [command] [arguments]\n\n");
     for (size_t i = 0; i < count; i++) {
         fprintf(out, "  %-10s%s\n", all[i]->name, all[i]->summary);
     }
     fprintf(out, "\n`onnxd COMMAND --help` tells more of each.\n");
 }
 
-static const struct command *find(const char *name)
-{
-    size_t count;
-    const struct command *const *all = commands(&count);
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(all[i]->name, name) == 0) {
-            return all[i];
-        }
-    }
-    return NULL;
-}
-
 int main(int argc, char **argv)
 {
     int first = 1;
-    const struct command *command = argc > 1 ? find(argv[1]) : NULL;
+    const struct command *command = argc > 1 ? command_find(argv[1]) : NULL;
     if (command != NULL) {
         first = 2;
     } else if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
@@ -49,7 +38,11 @@ int main(int argc, char **argv)
         command = &command_version;
         first = 2;
     } else {
+        struct error error;
         command = &command_serve;
+        if (argc > 1 && command_check_word(argv[1], &error) != ERR_OK) {
+            return command_fail(&error);
+        }
     }
     if (command_wants_help(argc - first, argv + first)) {
         command_print_help(command);

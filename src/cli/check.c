@@ -41,5 +41,6 @@ const struct command command_check = {
     .arguments = "[DIR|FILE]",
     .summary = "Check a manifest against its model; exit code 2 and a line a contradiction.",
     .groups = SETTINGS_ALL & ~(unsigned)SETTINGS_SERVICE,
+    .takes_path = true,
     .run = run,
 };

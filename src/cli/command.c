@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "config/suggest.h"
+
 static const struct command *const all[] = {
     &command_serve,  &command_inspect, &command_check,    &command_predict,
     &command_health, &command_version, &command_settings, &command_metrics,
@@ -15,6 +17,32 @@ const struct command *const *commands(size_t *ret_count)
 {
     *ret_count = sizeof(all) / sizeof(all[0]);
     return all;
+}
+
+const struct command *command_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if (strcmp(all[i]->name, name) == 0) {
+            return all[i];
+        }
+    }
+    return NULL;
+}
+
+int command_check_word(const char *word, struct error *error)
+{
+    struct stat status;
+    if (word[0] == '-' || strchr(word, '/') != NULL || stat(word, &status) == 0) {
+        return ERR_OK;
+    }
+    struct suggestion suggestion = {.typed = slice_from_str(word)};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        suggestion_offer(&suggestion, all[i]->name);
+    }
+    bool found = suggestion.name != NULL;
+    return error_set(error, ERR_CONFIG, "%.100s: no such command, file or directory%s%s%s", word,
+                     found ? "; did you mean \"" : "", found ? suggestion.name : "",
+                     found ? "\"?" : "");
 }
 
 int command_fail(const struct error *error)
@@ -46,7 +74,8 @@ bool command_wants_help(int argc, char **argv)
 
 void command_print_help(const struct command *command)
 {
-    printf("usage: onnxd %s %s\n\n%s\n", command->name, command->arguments, command->summary);
+    printf("usage: onnxd %s%s%s\n\n%s\n", command->name, command->arguments[0] == '\0' ? "" : " ",
+           command->arguments, command->summary);
     if (command->details != NULL) {
         printf("\n%s\n", command->details);
     }
@@ -106,7 +135,10 @@ int command_read(const struct command *command, int argc, char **argv, struct co
     if (status != ERR_OK) {
         return status;
     }
-    if (settings->positional_count > 1) {
+    if (settings->positional_count > 0 && !command->takes_path) {
+        status = error_set(error, ERR_CONFIG, "%.100s: onnxd %s takes no path",
+                           settings->positionals[0], command->name);
+    } else if (settings->positional_count > 1) {
         status = error_set(error, ERR_CONFIG, "%s: one path at most is expected",
                            settings->positionals[1]);
     } else if (settings->positional_count == 1) {

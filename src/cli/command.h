@@ -23,6 +23,7 @@ struct command {
     const char *summary;   /* one line */
     const char *details;   /* a paragraph, or NULL */
     unsigned groups;       /* of settings it knows */
+    bool takes_path;       /* of a model */
     const struct settings_option *options;
     size_t option_count;
     /* argv without the program's and the command's name. */
@@ -44,6 +45,14 @@ extern const struct backend *const command_test_backend;
 /* All of them, in the order of the help; *ret_count of them. */
 const struct command *const *commands(size_t *ret_count);
 
+/* By its name; NULL: none. */
+const struct command *command_find(const char *name);
+/*
+ * For a first argument that no command is named: ERR_OK where it may be meant for `serve`, as a flag
+ * or a path is; ERR_CONFIG, with the nearest command, where it is a word that names no file.
+ */
+MUST_CHECK int command_check_word(const char *word, struct error *error);
+
 /* Prints "onnxd: message" for people and returns the exit code that fits the error. */
 int command_fail(const struct error *error);
 /*
@@ -53,7 +62,7 @@ int command_fail(const struct error *error);
 int command_end_output(int code);
 
 /*
- * Reads the arguments of a command. A path among them ("DIR|FILE") stands for SM_MODEL_DIR, and a
+ * Reads the arguments of a command. A path among them, of a command that takes one ("DIR|FILE") stands for SM_MODEL_DIR, and a
  * file's name for MODEL_FILENAME. Everything is borrowed from argv and the environment; fill *ret
  * stays usable (for reloads, too) as long as they do.
  */

@@ -290,5 +290,6 @@ const struct command command_inspect = {
     .groups = SETTINGS_MODEL | SETTINGS_RUNTIME,
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
+    .takes_path = true,
     .run = run,
 };

@@ -235,5 +235,6 @@ const struct command command_predict = {
         SETTINGS_MODEL | SETTINGS_PAYLOAD | SETTINGS_PROCESS | SETTINGS_RUNTIME | SETTINGS_WORKERS,
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
+    .takes_path = true,
     .run = run,
 };

@@ -28,5 +28,6 @@ const struct command command_serve = {
                "SIGTERM and SIGINT answer what is in flight and stop. Exit codes: 0 clean,\n"
                "2 bad configuration, 1 anything else.",
     .groups = SETTINGS_ALL,
+    .takes_path = true,
     .run = run,
 };

@@ -1,6 +1,5 @@
 /*
- * "Did you mean": how far a mistyped name is from a known one. For the files of this layer only.
- * Any thread.
+ * "Did you mean": how far a mistyped name is from a known one. Any thread.
  */
 #ifndef CONFIG_SUGGEST_H
 #define CONFIG_SUGGEST_H

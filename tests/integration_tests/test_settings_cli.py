@@ -130,12 +130,18 @@ def test_secrets_are_not_repeated():
 
 @pytest.mark.parametrize("args, words", [
     (["serve", "--prot", "1"], ["--prot"]), (["serve", "--port"], ["--port"]), (["serve", "a", "b"], []),
-    (["sevre"], []), (["serve", "/nowhere/at/all"], ["/nowhere/at/all"]), (["inspect", "--frob"], ["--frob"]),
+    (["sevre"], ["sevre", "command", '"serve"']), (["serve", "/nowhere/at/all"], ["/nowhere/at/all"]), (["inspect", "--frob"], ["--frob"]),
     (["predict"], []), (["predict", "--input"], ["--input"]), (["inspect", "/nowhere/at/all"], ["/nowhere/at/all"]),
+    (["servee", SUM3], ["servee", '"serve"']), (["sevre", "--help"], ["sevre", '"serve"']),
+    (["nothing-near"], ["nothing-near", "no such command"]), (["nowhere/at/all"], ["nowhere/at/all", "No such file"]),
+    (["version", "README.md"], ["README.md", "onnxd version takes no path"]),
+    (["settings", "/tmp"], ["/tmp", "onnxd settings takes no path"]),
+    (["metrics", "/tmp"], ["/tmp", "onnxd metrics takes no path"]),
+    (["health", "/tmp"], ["/tmp", "onnxd health takes no path"]),
 ])
 def test_wrong_arguments(args, words):
     done = run_onnxd(*args, env={"PORT": "0", "SM_MODEL_DIR": str(SUM3)})
-    assert done.returncode == 2
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.strip()
     for word in words:
         assert word in done.stderr
@@ -158,6 +164,7 @@ def test_help_of_each_command(command):
     done = run_onnxd(command, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert f"usage: onnxd {command}" in done.stdout
+    assert not [line for line in done.stdout.splitlines() if line != line.rstrip()]
     assert max(map(len, done.stdout.splitlines())) <= 110
     if command == "serve":
         for flag in ("--port", "--max-body-bytes", "--onnx-input-map-json", "--json-nonfinite"):
