@@ -20,6 +20,7 @@
 /* RFC 9112 section 2.2: at least one empty line before a request line is to be ignored. */
 #define MAX_EMPTY_LINES 4
 #define LINE_END_BYTES 2
+#define TLS_HANDSHAKE 0x16 /* the first byte of a ClientHello (RFC 8446 section 5.1) */
 #define FIRST_FIELD_CAPACITY 16
 
 enum phase {
@@ -362,9 +363,29 @@ static void end_line(struct h1 *h1, struct slice piece)
     read_line(h1, line);
 }
 
+/* A request line begins with a token, an empty one with CR. A line's end has a judge of its own. */
+static bool may_start_line(const struct h1 *h1, char first)
+{
+    return h1->phase != PHASE_REQUEST_LINE || h1->line.len > 0 || first == '\r' || first == '\n' ||
+           h1_guard_is_token(slice_make(&first, 1));
+}
+
+/* Who speaks another protocol may wait for us before it sends anything that ends a line. */
+static void refuse_first_byte(struct h1 *h1, char first)
+{
+    error_set(h1->error, ERR_INVALID,
+              first == TLS_HANDSHAKE ? "this looks like TLS, which is not spoken on this port"
+                                     : "the method is not a token");
+    refuse(h1, 400);
+}
+
 /* Takes the bytes of `input` that belong to the current line; returns how many. */
 static size_t take_line(struct h1 *h1, struct slice input)
 {
+    if (!may_start_line(h1, input.ptr[0])) {
+        refuse_first_byte(h1, input.ptr[0]);
+        return 1;
+    }
     struct slice window = slice_head(input, line_limit(h1) - h1->line.len);
     size_t end = slice_find(window, '\n');
     if (end < window.len) {

@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import socket
+import ssl
 
 import pytest
 from backends import ANSWER, QUESTION
@@ -225,6 +226,21 @@ def test_nul_in_a_head(server, head):
 
 
 # Time.
+
+def test_tls_is_answered_at_once(servers):
+    """A ClientHello ends no line, and its client waits for us."""
+    patient = servers("sum3", env={"HEADER_TIMEOUT_S": "600"})
+    client = ssl.MemoryBIO()
+    context = ssl.create_default_context()
+    with pytest.raises(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), client, server_hostname="localhost").do_handshake()
+    with patient.connect() as connection:
+        connection.send(client.read())
+        response = connection.read_response()
+        assert response.status == 400
+        assert b"request line: this looks like TLS" in response.body
+        assert connection.is_closed()
+
 
 def drip(connection, data, patience=600):
     """Sends a byte whenever a while has gone by without an answer; the answer, None for a close."""
