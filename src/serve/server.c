@@ -170,8 +170,8 @@ static void *join_threads(void *argument)
     return NULL;
 }
 
-/* True when every loop has answered all it had; false when the time or the operator's patience ran out. */
-static bool drain(struct server *server)
+/* NULL when every loop has answered all it had, else why no more is waited for. */
+static const char *drain(struct server *server)
 {
     pthread_t joiner;
     atomic_store(&server->shared.draining, true);
@@ -179,7 +179,7 @@ static bool drain(struct server *server)
         io_thread_drain(&server->shared.threads[i]);
     }
     if (pthread_create(&joiner, NULL, join_threads, server) != 0) {
-        return false;
+        return "no thread to wait with: unanswered requests are given up";
     }
     uint64_t end_ns = clock_monotonic_ns() + server->shared.settings.drain_timeout_ns;
     server->drain_end_ns = end_ns;
@@ -195,11 +195,18 @@ static bool drain(struct server *server)
                                     : signal_number == SIGHUP || (signal_number == SIGALRM &&
                                                                   !atomic_load(&server->joined));
     } while (goes_on);
-    if (!atomic_load(&server->joined)) {
-        return false;
+    if (atomic_load(&server->joined)) {
+        pthread_join(joiner, NULL);
+        return NULL;
     }
-    pthread_join(joiner, NULL);
-    return true;
+    switch (signal_number) {
+    case SIGINT:
+        return "SIGINT while stopping: unanswered requests are given up";
+    case SIGTERM:
+        return "SIGTERM while stopping: unanswered requests are given up";
+    default:
+        return "the drain time is over: unanswered requests are given up";
+    }
 }
 
 static void block_signals(struct server *server)
@@ -262,8 +269,9 @@ int server_run(const struct server_options *options, struct error *error)
     if (status == ERR_OK) {
         wait_for_end(&server);
     }
-    if (server.started > 0 && !drain(&server)) {
-        leave("the drain time is over: unanswered requests are given up", status);
+    const char *unfinished = server.started > 0 ? drain(&server) : NULL;
+    if (unfinished != NULL) {
+        leave(unfinished, status);
     }
     if (server.loader != NULL && !loader_stop(server.loader)) {
         leave("stopped during a load", status);

@@ -152,6 +152,7 @@ def test_drain_ends_after_its_time(start, tmp_path):
         assert server.wait(50) == 0
         with pytest.raises(ConnectionEnded):
             connection.read_response()
+    assert server.log_lines("the drain time is over")
 
 
 def test_idle_connections_do_not_hold_the_process(own_backend):
@@ -188,6 +189,8 @@ def test_second_signal_ends_at_once(own_backend):
         wait_for(lambda: server.log_lines("stopping"), "the first signal's line")
         server.terminate()
         assert server.wait() == 0
+    assert server.log_lines("SIGTERM while stopping: unanswered requests are given up")
+    assert not server.log_lines("the drain time is over")
 
 
 def test_signal_during_the_start(own_backend, tmp_path):
