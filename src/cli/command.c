@@ -48,7 +48,8 @@ int command_check_word(const char *word, struct error *error)
 int command_fail(const struct error *error)
 {
     fprintf(stderr, "onnxd: %s\n", error->text);
-    return error->code == ERR_CONFIG ? EXIT_CODE_CONFIG : EXIT_CODE_FAILED;
+    bool unusable = error->code == ERR_CONFIG || error->code == ERR_NOT_FOUND;
+    return unusable ? EXIT_CODE_CONFIG : EXIT_CODE_FAILED;
 }
 
 int command_end_output(int code)

@@ -14,7 +14,7 @@
 enum exit_code {
     EXIT_CODE_OK = 0,
     EXIT_CODE_FAILED = 1, /* anything that is not the two others */
-    EXIT_CODE_CONFIG = 2  /* a flag, variable, manifest or address that cannot be used */
+    EXIT_CODE_CONFIG = 2  /* a flag, variable, manifest, model or address that cannot be used */
 };
 
 struct command {

@@ -305,7 +305,15 @@ def test_check_without_a_manifest():
     assert run_onnxd("check", MODELS / "sum3").returncode == 0
 
 
-def test_check_without_a_model(tmp_path):
-    done = run_onnxd("check", tmp_path)
-    assert done.returncode in (1, 2)
+@pytest.mark.parametrize("command", ["check", "inspect", "predict"])
+def test_without_a_model_that_can_be_used(tmp_path, command):
+    """None at all, and one that is none."""
+    (tmp_path / "rows.csv").write_text("1,2,3\n")
+    args = ["--input", tmp_path / "rows.csv"] if command == "predict" else []
+    done = run_onnxd(command, tmp_path, *args)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "model.onnx" in done.stderr
+    (tmp_path / "model.onnx").write_text("no model")
+    done = run_onnxd(command, tmp_path, *args)
+    assert (done.returncode, done.stdout) == (2, "")
     assert "model.onnx" in done.stderr
