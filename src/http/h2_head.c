@@ -4,8 +4,6 @@
  */
 #include "http/h2_head.h"
 
-#include <string.h>
-
 #include "base/num.h"
 #include "http/h1.h"
 #include "http/h1_guard.h"
@@ -132,70 +130,12 @@ bool h2_head_add_trailer(struct h2_head *head, const struct h2_head_limits *limi
     return count(head, limits, name, value);
 }
 
-static bool is_cookie(const struct http_field *field)
-{
-    return slice_eq(field->name, SLICE("cookie"));
-}
-
-/* All cookies with "; " between them, at `joined`; empty ones say nothing. */
-static struct slice write_cookies(const struct http_request *request, char *joined)
-{
-    size_t used = 0;
-    for (size_t i = 0; i < request->field_count; i++) {
-        struct slice crumb = request->fields[i].value;
-        if (!is_cookie(&request->fields[i]) || crumb.len == 0) {
-            continue;
-        }
-        if (used > 0) {
-            joined[used++] = ';';
-            joined[used++] = ' ';
-        }
-        memcpy(joined + used, crumb.ptr, crumb.len);
-        used += crumb.len;
-    }
-    return slice_make(joined, used);
-}
-
-/* The first Cookie field gets `value`, the others go. */
-static void keep_first_cookie(struct http_request *request, struct slice value)
-{
-    size_t kept = 0;
-    bool found = false;
-    for (size_t i = 0; i < request->field_count; i++) {
-        struct http_field field = request->fields[i];
-        if (is_cookie(&field)) {
-            if (found) {
-                continue;
-            }
-            found = true;
-            field.value = value;
-        }
-        request->fields[kept++] = field;
-    }
-    request->field_count = kept;
-}
-
 /* RFC 9113 section 8.2.3: clients may split the Cookie field; others get to see one. */
 static void join_cookies(struct h2_head *head)
 {
-    struct http_request *request = &head->request;
-    size_t bytes = 0;
-    size_t crumbs = 0;
-    for (size_t i = 0; i < request->field_count; i++) {
-        if (is_cookie(&request->fields[i])) {
-            bytes += request->fields[i].value.len + 2;
-            crumbs++;
-        }
-    }
-    if (crumbs < 2) {
-        return;
-    }
-    char *joined = arena_alloc(head->arena, bytes);
-    if (joined == NULL) {
+    if (http_request_join(&head->request, SLICE("cookie"), SLICE("; "), head->arena) != ERR_OK) {
         head->is_out_of_memory = true;
-        return;
     }
-    keep_first_cookie(request, write_cookies(request, joined));
 }
 
 /* RFC 9110 section 10.1.1. */

@@ -3,6 +3,8 @@
  */
 #include "http/message.h"
 
+#include <string.h>
+
 /* The IANA registry, as far as RFC 9110 section 15, RFC 6585 and RFC 4918 fill it. */
 static const char *const reasons[] = {
     [100] = "Continue",
@@ -66,6 +68,71 @@ struct slice http_request_field(const struct http_request *request, struct slice
         }
     }
     return (struct slice){NULL, 0};
+}
+
+static struct slice append(struct slice joined, char *end, struct slice text)
+{
+    memcpy(end, text.ptr, text.len);
+    return slice_make(joined.ptr, joined.len + text.len);
+}
+
+/* The values at `room`, which has enough of it. */
+static struct slice write_joined(const struct http_request *request, struct slice name,
+                                 struct slice separator, char *room)
+{
+    struct slice joined = slice_make(room, 0);
+    for (size_t i = 0; i < request->field_count; i++) {
+        const struct http_field *field = &request->fields[i];
+        if (field->value.len == 0 || !slice_eq_nocase(field->name, name)) {
+            continue;
+        }
+        if (joined.len > 0) {
+            joined = append(joined, room + joined.len, separator);
+        }
+        joined = append(joined, room + joined.len, field->value);
+    }
+    return joined;
+}
+
+/* The first field of the name gets `value`, the others go. */
+static void keep_first(struct http_request *request, struct slice name, struct slice value)
+{
+    size_t kept = 0;
+    bool found = false;
+    for (size_t i = 0; i < request->field_count; i++) {
+        struct http_field field = request->fields[i];
+        if (slice_eq_nocase(field.name, name)) {
+            if (found) {
+                continue;
+            }
+            found = true;
+            field.value = value;
+        }
+        request->fields[kept++] = field;
+    }
+    request->field_count = kept;
+}
+
+int http_request_join(struct http_request *request, struct slice name, struct slice separator,
+                      struct arena *arena)
+{
+    size_t bytes = 0;
+    size_t count = 0;
+    for (size_t i = 0; i < request->field_count; i++) {
+        if (slice_eq_nocase(request->fields[i].name, name)) {
+            bytes += request->fields[i].value.len + separator.len;
+            count++;
+        }
+    }
+    if (count < 2) {
+        return ERR_OK;
+    }
+    char *room = arena_alloc(arena, bytes);
+    if (room == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    keep_first(request, name, write_joined(request, name, separator, room));
+    return ERR_OK;
 }
 
 /* "0.5" in thousandths; what is no weight counts as none. */

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arena.h"
+#include "base/error.h"
 #include "base/slice.h"
 
 struct http_field {
@@ -30,6 +32,14 @@ struct http_request {
 
 /* The first field with this name, or {NULL, 0}. */
 struct slice http_request_field(const struct http_request *request, struct slice name);
+
+/*
+ * Makes one field of all with this name, in the place of the first: their values in order with
+ * `separator` between them (RFC 9110 section 5.3), but for empty ones, which say nothing. A joined
+ * value lives in the arena. ERR_NO_MEMORY leaves the request as it was.
+ */
+MUST_CHECK int http_request_join(struct http_request *request, struct slice name,
+                                 struct slice separator, struct arena *arena);
 
 /*
  * What a field such as Accept or Accept-Encoding says of this name, in any case: its weight (RFC 9110

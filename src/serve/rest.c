@@ -175,12 +175,30 @@ static int reserve_body(struct exchange *exchange)
                                                     (unsigned long long)length));
 }
 
+/* Lists that a client, or a proxy on the way, may have sent in several fields. */
+static int join_lists(struct exchange *exchange)
+{
+    static const struct slice names[] = {SLICE("Accept"), SLICE("Accept-Encoding"),
+                                         SLICE("X-Amzn-SageMaker-Accept")};
+    int status = ERR_OK;
+    for (size_t i = 0; status == ERR_OK && i < sizeof(names) / sizeof(names[0]); i++) {
+        status = http_request_join(&exchange->request, names[i], SLICE(", "), &exchange->arena);
+    }
+    return status == ERR_OK
+               ? ERR_OK
+               : exchange_log_failure(exchange, error_set(&exchange->error, ERR_NO_MEMORY,
+                                                          "no memory for a request's fields"));
+}
+
 static int on_head(struct exchange *exchange)
 {
     const struct settings *settings = &exchange->io->shared->settings;
     exchange->method = router_method(exchange->request.method);
     exchange->route = router_find(settings, exchange->request.path);
-    int status = check_length(exchange);
+    int status = join_lists(exchange);
+    if (status == ERR_OK) {
+        status = check_length(exchange);
+    }
     if (status == ERR_OK && exchange->request.content_length != 0) {
         /* Who is refused anyway need not send a body; without one the answer can wait for the end. */
         status = check_route(exchange);

@@ -99,6 +99,24 @@ def test_accept(server, accept, wanted):
     assert answer_type(server.invoke(ROWS, JSON, accept)) == wanted
 
 
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
+@pytest.mark.parametrize("fields, wanted", [
+    (["text/html", "text/csv"], CSV),
+    (["application/json;q=0.5", "text/csv;q=0.6", "application/x-npy;q=0.1"], CSV),
+    (["", "text/csv"], CSV),
+    (["application/json", "text/csv"], JSON),
+])
+def test_several_accept_fields_are_one(server, version, fields, wanted):
+    """RFC 9110 section 5.3."""
+    is_http2 = version == "HTTP/2"
+    with server.client(http1=not is_http2, http2=is_http2) as client:
+        client.headers.pop("Accept")
+        response = client.post("/invocations", content=ROWS,
+                               headers=[("Content-Type", JSON), *(("Accept", value) for value in fields)])
+    assert response.http_version == version
+    assert answer_type(response) == wanted
+
+
 def test_sagemaker_accept_stands_in(server):
     field = {"X_Amzn_SageMaker_Accept": CSV}
     assert answer_type(server.invoke(ROWS, JSON, None, **field)) == CSV

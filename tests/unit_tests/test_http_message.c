@@ -23,6 +23,30 @@ static void finds_the_first_field_without_case(void **state)
     assert_null(http_request_field(&request, SLICE("Host")).ptr);
 }
 
+static void joins_fields(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 128, 1024);
+    struct http_field fields[] = {
+        {SLICE("Accept"), SLICE("text/html")},
+        {SLICE("Host"), SLICE("a")},
+        {SLICE("accept"), SLICE("")},
+        {SLICE("ACCEPT"), SLICE("text/csv;q=0.5")},
+        {SLICE("X"), SLICE("b")},
+    };
+    struct http_request request = {.fields = fields, .field_count = 5};
+    assert_int_equal(http_request_join(&request, SLICE("X"), SLICE(", "), &arena), ERR_OK);
+    assert_int_equal(http_request_join(&request, SLICE("Y"), SLICE(", "), &arena), ERR_OK);
+    assert_int_equal(request.field_count, 5);
+    assert_int_equal(http_request_join(&request, SLICE("Accept"), SLICE(", "), &arena), ERR_OK);
+    assert_int_equal(request.field_count, 3);
+    assert_true(slice_eq(fields[0].value, SLICE("text/html, text/csv;q=0.5")));
+    assert_true(slice_eq(fields[1].name, SLICE("Host")));
+    assert_true(slice_eq(fields[2].value, SLICE("b")));
+    arena_done(&arena);
+}
+
 static void names_statuses(void **state)
 {
     (void)state;
@@ -97,6 +121,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_the_first_field_without_case),
+        cmocka_unit_test(joins_fields),
         cmocka_unit_test(names_statuses),
         cmocka_unit_test(weighs_names),
     };
