@@ -79,8 +79,8 @@ static void empty_strings(struct settings *settings)
 {
     for (size_t i = 0; i < SETTINGS_COUNT; i++) {
         enum setting_type type = settings_table[i].type;
-        if (type == SETTING_TEXT || type == SETTING_FILE || type == SETTING_ROUTE ||
-            type == SETTING_COLUMNS || type == SETTING_PAIRS) {
+        if (type == SETTING_TEXT || type == SETTING_HOST || type == SETTING_FILE ||
+            type == SETTING_ROUTE || type == SETTING_COLUMNS || type == SETTING_PAIRS) {
             *(struct slice *)(void *)((char *)settings + settings_table[i].offset) = SLICE("");
         }
     }

@@ -41,6 +41,8 @@ static const char *metavar(const struct setting *setting)
     case SETTING_MAP:
     case SETTING_DTYPE_MAP:
         return "JSON";
+    case SETTING_HOST:
+        return "HOST";
     case SETTING_TEXT:
     case SETTING_TYPES:
         break;

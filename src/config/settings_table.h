@@ -21,6 +21,7 @@ enum setting_type {
     SETTING_RATIO,     /* double, 0 to 1 */
     SETTING_CHAR,      /* char: one ASCII byte that can separate CSV cells, or \t */
     SETTING_TEXT,      /* struct slice, UTF-8; at least min bytes */
+    SETTING_HOST,      /* struct slice: an address or a name; brackets around it are left out */
     SETTING_FILE,      /* struct slice, any bytes: a path; at least min bytes */
     SETTING_ROUTE,     /* struct slice: the path of a URL */
     SETTING_COLUMNS,   /* struct slice: "a:b" or "i,j,k"; the codec reads it again */

@@ -252,6 +252,23 @@ static int parse_text(const struct setting *setting, struct slice text, struct a
     return store_text(text, arena, member);
 }
 
+/* As in a URL, an IPv6 address may stand in brackets. */
+static int parse_host(const struct setting *setting, struct slice text, struct arena *arena,
+                      void *member)
+{
+    (void)setting;
+    if (text.len > 2 && text.ptr[0] == '[' && text.ptr[text.len - 1] == ']') {
+        text = slice_make(text.ptr + 1, text.len - 2);
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        if (c <= ' ' || c >= 0x7f || c == '[' || c == ']' || c == '/') {
+            return ERR_CONFIG;
+        }
+    }
+    return text.len > 0 ? store_text(text, arena, member) : ERR_CONFIG;
+}
+
 static int parse_file(const struct setting *setting, struct slice text, struct arena *arena,
                       void *member)
 {
@@ -406,6 +423,8 @@ static const struct {
         {parse_char, sizeof(char), true,
          "one ASCII character that is no digit, sign, point or quote, or \\t for a tab"},
     [SETTING_TEXT] = {parse_text, sizeof(struct slice), true, NULL},
+    [SETTING_HOST] = {parse_host, sizeof(struct slice), false,
+                      "an IPv4 or IPv6 address or the name of one, without a port"},
     [SETTING_FILE] = {parse_file, sizeof(struct slice), true, NULL},
     [SETTING_ROUTE] = {parse_route, sizeof(struct slice), true,
                        "a path that starts with / and is longer, without spaces, %, ? and #"},

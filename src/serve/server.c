@@ -107,18 +107,33 @@ static int open_listeners(struct server *server, struct error *error)
     if (status == ERR_OK && has_grpc_port(settings)) {
         status = listener_open(settings->grpc_host.ptr, settings->grpc_port,
                                &shared->grpc_listen_fd, &server->grpc_port, error);
+        if (status != ERR_OK && settings->grpc_port == settings->port && settings->port != 0) {
+            status = error_prefix(error, "GRPC_PORT is PORT, but GRPC_HOST is not HOST, whose port "
+                                         "takes gRPC already");
+        }
     }
     return status;
+}
+
+/* What stands around a host before its port: an IPv6 address is put into brackets. */
+static const char *const *brackets_of(struct slice host)
+{
+    static const char *const v6[] = {"[", "]"};
+    static const char *const others[] = {"", ""};
+    return slice_find(host, ':') < host.len ? v6 : others;
 }
 
 static void log_addresses(const struct server *server)
 {
     const struct settings *settings = &server->shared.settings;
     if (server->grpc_port != 0) {
-        log_info("listening for gRPC on %.*s:%u", SLICE_FMT(settings->grpc_host),
-                 (unsigned)server->grpc_port);
+        const char *const *around = brackets_of(settings->grpc_host);
+        log_info("listening for gRPC on %s%.*s%s:%u", around[0], SLICE_FMT(settings->grpc_host),
+                 around[1], (unsigned)server->grpc_port);
     }
-    log_info("listening on http://%.*s:%u", SLICE_FMT(settings->host), (unsigned)server->port);
+    const char *const *around = brackets_of(settings->host);
+    log_info("listening on http://%s%.*s%s:%u", around[0], SLICE_FMT(settings->host), around[1],
+             (unsigned)server->port);
 }
 
 static int start(struct server *server, struct error *error)

@@ -157,6 +157,15 @@ def test_port_in_use():
     assert str(port) in done.stderr and "in use" in done.stderr
 
 
+def test_both_ports_on_two_hosts_that_share_it():
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port = str(held.getsockname()[1])
+    done = run_onnxd("serve", SUM3, env={"PORT": port, "GRPC_PORT": port, "HOST": "0.0.0.0", "GRPC_HOST": "127.0.0.1"})
+    assert done.returncode == 2
+    assert "GRPC_PORT is PORT, but GRPC_HOST is not HOST" in done.stderr
+
+
 # Help and versions.
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -319,6 +319,13 @@ static const struct value_case value_cases[] = {
     {"TABULAR_ID_COLUMNS", "1,2,", false},
     {"TABULAR_ID_COLUMNS", "-1", false},
     {"TABULAR_ID_COLUMNS", "4294967296", false},
+    {"HOST", "[::1]", true},
+    {"HOST", " localhost ", true},
+    {"HOST", "[]", false},
+    {"HOST", "[::1", false},
+    {"HOST", "http://a", false},
+    {"GRPC_HOST", "", false},
+    {"GRPC_HOST", "a b", false},
     {"TABULAR_ID_COLUMNS", "2:1", false},
     {"TABULAR_ID_COLUMNS", "1:1", false},
     {"TABULAR_ID_COLUMNS", ":0", false},
@@ -421,12 +428,24 @@ static void every_setting_names_itself(void **state)
     }
 }
 
+static void leaves_brackets_around_an_address_out(void **state)
+{
+    (void)state;
+    struct settings settings;
+    struct error error;
+    struct source source = {.environment = {"HOST=[::1]", "GRPC_HOST=::1"}};
+    assert_int_equal(load(&settings, source, &error), ERR_OK);
+    assert_string_equal(settings.host.ptr, "::1");
+    assert_string_equal(settings.grpc_host.ptr, "::1");
+    settings_done(&settings);
+}
+
 /* Each allocation fails in turn: one clean error, and nothing is left behind (a sanitizer looks). */
 static void survives_failing_allocations(void **state)
 {
     (void)state;
     struct source source = {
-        .environment = {"ONNX_INPUT_MAP_JSON={\"a\":\"b\"}", "HOST=::1"},
+        .environment = {"ONNX_INPUT_MAP_JSON={\"a\":\"b\"}", "HOST=[::1]"},
         .manifest = {"JSON_OUTPUT_KEY", "p"},
         .argv = {"x", "--service-name=y"},
     };
@@ -457,6 +476,7 @@ int main(void)
         cmocka_unit_test(table_rows_do_not_overlap),
         cmocka_unit_test(accepts_and_refuses_values),
         cmocka_unit_test(every_setting_names_itself),
+        cmocka_unit_test(leaves_brackets_around_an_address_out),
         cmocka_unit_test(survives_failing_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
