@@ -131,7 +131,8 @@ static int load_settings(struct deployment *deployment, const struct deployment_
     struct settings_input input = *query->input;
     input.manifest = deployment->manifest.settings;
     input.manifest_count = deployment->manifest.setting_count;
-    return settings_load(&deployment->settings, &input, error);
+    int status = settings_load(&deployment->settings, &input, error);
+    return status == ERR_OK ? deployment_check_media(&deployment->settings, error) : status;
 }
 
 static void name_model(struct deployment *deployment)

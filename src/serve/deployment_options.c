@@ -2,6 +2,30 @@
 
 #include "config/cpu_quota.h"
 
+static int refuse_media(const char *name, struct slice value, const char *accepted,
+                        struct error *error)
+{
+    struct slice shown = slice_head(value, 80);
+    return error_set(error, ERR_CONFIG, "%s: \"%.*s\" is not accepted: give %s", name,
+                     SLICE_FMT(shown), accepted);
+}
+
+int deployment_check_media(const struct settings *settings, struct error *error)
+{
+    struct slice content_type = settings->default_content_type;
+    struct slice accept = settings->default_accept;
+    if (media_parse(content_type) == MEDIA_NONE) {
+        return refuse_media(
+            "DEFAULT_CONTENT_TYPE", content_type,
+            "application/json, application/jsonlines, text/csv or application/x-npy", error);
+    }
+    if (media_negotiate(accept, MEDIA_NONE) == MEDIA_NONE) {
+        return refuse_media("DEFAULT_ACCEPT", accept,
+                            "application/json, text/csv or application/x-npy", error);
+    }
+    return ERR_OK;
+}
+
 /* A map setting as the codec takes it. NULL and ERR_NO_MEMORY aside, as many items as the setting. */
 static const struct codec_mapping *codec_map(const struct settings_map *map, struct arena *arena)
 {

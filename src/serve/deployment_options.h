@@ -11,6 +11,8 @@
 #include "config/manifest.h"
 #include "config/settings.h"
 
+/* ERR_CONFIG where the media type of DEFAULT_CONTENT_TYPE or DEFAULT_ACCEPT is none we know. */
+MUST_CHECK int deployment_check_media(const struct settings *settings, struct error *error);
 /* The codec's options of these settings; names of features come from the manifest, else the model. */
 MUST_CHECK int deployment_codec_options(const struct settings *settings,
                                         const struct manifest *manifest,

@@ -13,6 +13,7 @@
 #include "base/sys.h"
 #include "config/cpu_quota.h"
 #include "serve/banner.h"
+#include "serve/deployment_options.h"
 #include "serve/io_thread.h"
 #include "serve/loader.h"
 #include "serve/router.h"
@@ -47,9 +48,12 @@ static int load_settings(struct server *server, struct error *error)
     if (status == ERR_OK) {
         log_init(server->shared.settings.log_level, server->shared.settings.log_format);
         status = router_check(&server->shared.settings, error);
-        if (status != ERR_OK) {
-            settings_done(&server->shared.settings);
-        }
+    }
+    if (status == ERR_OK) {
+        status = deployment_check_media(&server->shared.settings, error);
+    }
+    if (status != ERR_OK) {
+        settings_done(&server->shared.settings); /* a second time is fine */
     }
     return status;
 }

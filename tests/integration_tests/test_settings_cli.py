@@ -122,6 +122,13 @@ def test_a_path_of_metrics_that_is_taken(path, env):
     assert f'onnxd: PROMETHEUS_PATH: "{path}" belongs to /{path.split("/")[1]}' in done.stderr
 
 
+@pytest.mark.parametrize("name, value", [("DEFAULT_CONTENT_TYPE", "foo"), ("DEFAULT_ACCEPT", "image/png")])
+def test_a_default_media_type_that_is_none_of_ours(name, value):
+    done = run_onnxd("serve", SUM3, env={name: value, "PORT": "0"})
+    assert done.returncode == 2
+    assert f'{name}: "{value}" is not accepted: give application/json' in done.stderr
+
+
 def test_secrets_are_not_repeated():
     done = run_onnxd("serve", SUM3, env={"OTEL_EXPORTER_OTLP_HEADERS": "api-key hunter2", "PORT": "0"})
     if done.returncode == 2:
