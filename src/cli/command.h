@@ -62,9 +62,9 @@ int command_fail(const struct error *error);
 int command_end_output(int code);
 
 /*
- * Reads the arguments of a command. A path among them, of a command that takes one ("DIR|FILE") stands for SM_MODEL_DIR, and a
- * file's name for MODEL_FILENAME. Everything is borrowed from argv and the environment; fill *ret
- * stays usable (for reloads, too) as long as they do.
+ * Reads the arguments of a command. A path among them ("DIR|FILE"), where the command takes one, stands
+ * for SM_MODEL_DIR, and a file's name for MODEL_FILENAME. Everything is borrowed from argv and the
+ * environment; fill *ret stays usable (for reloads, too) as long as they do.
  */
 struct command_input {
     struct settings_input input;
