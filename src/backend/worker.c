@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "backend/backend.h"
+#include "backend/burst.h"
 #include "backend/worker_environment.h"
 #include "backend/worker_pool.h"
 #include "backend/worker_program.h"
@@ -32,6 +33,7 @@ struct backend_model {
     struct worker_pool *pool;
     int program_fd;
     unsigned count;
+    struct burst burst;
 };
 
 /* ---- opening ---- */
@@ -364,6 +366,19 @@ static int run_on_worker(struct backend_model *model, struct run *run, bool *ret
     return *ret_again ? ERR_OK : status;
 }
 
+/* What a burst has left in all the workers' areas, and in the C library, goes back when it is over. */
+static void note_size(struct backend_model *model, const struct run *run, bool is_answered)
+{
+    size_t bytes = run->input_bytes;
+    for (size_t i = 0; is_answered && i < run->wanted_count; i++) {
+        bytes += tensor_bytes(&run->values[i].tensor); /* in memory: the sum cannot overflow */
+    }
+    if (burst_note_run(&model->burst, bytes, clock_monotonic_ns)) {
+        worker_pool_trim(model->pool);
+        mem_trim();
+    }
+}
+
 /* A worker that has gone while it was idle costs nobody a run: another one is taken. */
 static int run_within(struct backend_model *model, const struct tensor *inputs,
                       const size_t *wanted, size_t wanted_count,
@@ -390,6 +405,7 @@ static int run_within(struct backend_model *model, const struct tensor *inputs,
             status = run_on_worker(model, &run, &again, why);
         }
     }
+    note_size(model, &run, status == ERR_OK);
     return status;
 }
 

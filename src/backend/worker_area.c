@@ -135,3 +135,17 @@ int worker_area_follow(struct worker_area *area, size_t size_bytes, size_t max_b
     }
     return map(area, size_bytes, error);
 }
+
+/* The whole file, of which the other side may have grown more than is mapped here. */
+void worker_area_trim(struct worker_area *area, size_t keep_bytes)
+{
+    CHECK(area->at != NULL);
+    struct stat file;
+    size_t from;
+    if (!round_to_pages(keep_bytes, &from) || fstat(area->fd, &file) != 0 ||
+        file.st_size <= (off_t)from) {
+        return;
+    }
+    (void)fallocate(area->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from,
+                    file.st_size - (off_t)from);
+}

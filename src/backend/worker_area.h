@@ -1,6 +1,6 @@
 /*
  * A piece of memory shared with a worker: a memfd, sealed against shrinking (memfd_create(2),
- * F_ADD_SEALS), mapped here. It grows and never shrinks. One thread at a time.
+ * F_ADD_SEALS), mapped here. It grows and never shrinks, but its pages can go back. One thread at a time.
  */
 #ifndef BACKEND_WORKER_AREA_H
 #define BACKEND_WORKER_AREA_H
@@ -33,5 +33,11 @@ MUST_CHECK int worker_area_reserve(struct worker_area *area, size_t size_bytes,
  */
 MUST_CHECK int worker_area_follow(struct worker_area *area, size_t size_bytes, size_t max_bytes,
                                   struct error *error);
+/*
+ * Gives the pages behind the first `keep_bytes` back to the system: what was there reads as zeros, for the
+ * other side too. Neither side may be using it. Size and mappings stay; where the system refuses, so do
+ * the pages.
+ */
+void worker_area_trim(struct worker_area *area, size_t keep_bytes);
 
 #endif

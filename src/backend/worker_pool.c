@@ -92,6 +92,12 @@ void worker_pool_give(struct worker_pool *pool, struct worker *worker, bool answ
     CHECK_MAGIC(pool, POOL_MAGIC);
     pthread_mutex_lock(&pool->lock);
     CHECK(worker->state == WORKER_BUSY);
+    if (worker->trims) {
+        worker->trims = false;
+        pthread_mutex_unlock(&pool->lock);
+        worker_process_trim(&worker->process);
+        pthread_mutex_lock(&pool->lock);
+    }
     if (answered) {
         worker->runs++;
         worker->failures = 0;
@@ -107,6 +113,35 @@ void worker_pool_give(struct worker_pool *pool, struct worker *worker, bool answ
     if (goes) {
         sys_eventfd_signal(pool->wake);
     }
+}
+
+/* With the lock held: an idle one whose pages are to go back. */
+static struct worker *find_untrimmed(struct worker_pool *pool)
+{
+    for (unsigned i = 0; i < pool->options.count; i++) {
+        struct worker *worker = &pool->workers[i];
+        if (worker->state == WORKER_IDLE && worker->trims) {
+            return worker;
+        }
+    }
+    return NULL;
+}
+
+/* Each is taken for the moment that it takes, and giving it back does the work. */
+void worker_pool_trim(struct worker_pool *pool)
+{
+    CHECK_MAGIC(pool, POOL_MAGIC);
+    pthread_mutex_lock(&pool->lock);
+    for (unsigned i = 0; i < pool->options.count; i++) {
+        pool->workers[i].trims = worker_is_alive(&pool->workers[i]);
+    }
+    for (struct worker *worker; (worker = find_untrimmed(pool)) != NULL;) {
+        worker->state = WORKER_BUSY;
+        pthread_mutex_unlock(&pool->lock);
+        worker_pool_give(pool, worker, false);
+        pthread_mutex_lock(&pool->lock);
+    }
+    pthread_mutex_unlock(&pool->lock);
 }
 
 enum worker_end worker_pool_drop(struct worker_pool *pool, struct worker *worker,

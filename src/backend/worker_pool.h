@@ -79,6 +79,12 @@ void worker_pool_give(struct worker_pool *pool, struct worker *worker, bool answ
 enum worker_end worker_pool_drop(struct worker_pool *pool, struct worker *worker,
                                  enum worker_end end, const char *reason);
 
+/*
+ * A burst of large runs is over: gives the pages of the areas back, of idle workers at once, of others with
+ * their run's end. Nobody waits longer for a worker than that takes. Any thread that has none.
+ */
+void worker_pool_trim(struct worker_pool *pool);
+
 /* Any thread. */
 void worker_pool_measure(struct worker_pool *pool, struct backend_figures *ret_figures);
 

@@ -310,6 +310,12 @@ void worker_status_text(int status, char *text, size_t size)
     }
 }
 
+void worker_process_trim(struct worker_process *process)
+{
+    worker_area_trim(&process->input, AREA_BYTES);
+    worker_area_trim(&process->output, AREA_BYTES);
+}
+
 /* ---- talking ---- */
 
 int worker_process_send(struct worker_process *process, const struct worker_packet *packet,

@@ -72,6 +72,9 @@ MUST_CHECK enum worker_answer worker_process_receive(struct worker_process *proc
 /* poll(2) until `deadline_ns` (CLOCK_MONOTONIC; 0: for ever), whatever signals come; -1 without memory. */
 int worker_poll(struct pollfd *fds, nfds_t count, uint64_t deadline_ns);
 
+/* Gives the pages of both areas back but for those of a new one, between two runs, for who has taken it. */
+void worker_process_trim(struct worker_process *process);
+
 /* "it was killed by signal 9 (Killed)", "it ended with exit code 3": for people. */
 void worker_status_text(int status, char *text, size_t size);
 /* Resident bytes of the process (/proc/<pid>/statm), areas included; 0 when it has gone. */

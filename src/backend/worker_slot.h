@@ -42,6 +42,7 @@ struct worker {
     bool was_ready;                 /* this process */
     bool has_ended;                 /* its pidfd has said so */
     bool retires;                   /* goes after its run */
+    bool trims;                     /* its areas' pages go back when it is given back */
     bool killed;                    /* or dead, or no longer to be trusted: it is not told END */
     enum worker_end end;            /* of one that goes */
     char reason[WORKER_REASON_MAX]; /* behind `end`, for people; may be empty */

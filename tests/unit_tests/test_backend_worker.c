@@ -70,6 +70,46 @@ static void carries_any_size(void **state)
     backend_worker.close(model);
 }
 
+/* Both outputs of so many rows; the answer is checked. */
+static void run_rows(struct backend_model *model, int64_t rows)
+{
+    static const size_t wanted[] = {0, 1};
+    struct tensor x;
+    struct value values[2];
+    struct error error = {.text = ""};
+    assert_int_equal(tensor_new(DTYPE_F64, 2, (const int64_t[]){rows, 4}, &x, &error), ERR_OK);
+    for (int64_t i = 0; i < rows * 4; i++) {
+        ((double *)x.at)[i] = (double)-i;
+    }
+    assert_int_equal(backend_worker.run(model, &x, wanted, 2, NULL, values, &error), ERR_OK);
+    assert_memory_equal(values[0].tensor.at, x.at, tensor_bytes(&x));
+    for (int64_t i = 0; i < rows; i++) {
+        assert_true(((double *)values[1].tensor.at)[i] == (double)(-16 * i - 6));
+    }
+    value_done(&values[0]);
+    value_done(&values[1]);
+    tensor_done(&x);
+}
+
+/* However many small runs that takes: they have to go on for BURST_QUIET_NS. */
+static void a_burst_leaves_no_memory_behind(void **state)
+{
+    (void)state;
+    struct backend_options options = stand_in_options(WORKER_STAND_IN);
+    struct backend_model *model = open_stand_in(&options);
+    for (unsigned bursts = 0; bursts < 2; bursts++) {
+        run_rows(model, 20000);
+        assert_true(area_bytes() > UINT64_C(1000000));
+        do {
+            run_rows(model, 3);
+        } while (area_bytes() > UINT64_C(2) * 64 * 1024);
+        run_rows(model, 3);
+    }
+    run_rows(model, 20000);
+    assert_int_equal(figures_of(model).starts, 1);
+    backend_worker.close(model);
+}
+
 static void tells_whose_fault_it_is(void **state)
 {
     (void)state;
@@ -373,6 +413,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TIDY(answers),
         TIDY(carries_any_size),
+        TIDY(a_burst_leaves_no_memory_behind),
         TIDY(tells_whose_fault_it_is),
         TIDY(a_death_fails_its_run_alone),
         TIDY(a_breach_ends_the_worker),

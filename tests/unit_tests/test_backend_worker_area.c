@@ -1,4 +1,7 @@
-/* Shared areas: they grow from either side, never shrink, and are never mapped past their end. */
+/*
+ * Shared areas: they grow from either side, never shrink, are never mapped past their end, and give their
+ * pages back.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -169,6 +172,41 @@ static void our_own_failures_are_told_apart(void **state)
     worker_area_done(&area);
 }
 
+static size_t resident_bytes(const struct worker_area *area)
+{
+    struct stat file;
+    assert_int_equal(fstat(area->fd, &file), 0);
+    return (size_t)file.st_blocks * 512;
+}
+
+/* Also those that only the other side has mapped; what is kept, the size and the mapping stay. */
+static void pages_go_back(void **state)
+{
+    (void)state;
+    const size_t page = page_bytes();
+    struct worker_area area = new_area(8 * page);
+    struct error error;
+    memset(area.at, 'a', area.mapped_bytes);
+    assert_int_equal(ftruncate(area.fd, (off_t)(16 * page)), 0);
+    assert_int_equal(pwrite(area.fd, "z", 1, (off_t)(15 * page)), 1);
+    assert_int_equal(resident_bytes(&area), 9 * page);
+    const struct worker_area before = area;
+    worker_area_trim(&area, page + 1);
+    assert_memory_equal(&area, &before, sizeof(area));
+    assert_int_equal(resident_bytes(&area), 2 * page);
+    assert_int_equal(file_bytes(&area), 16 * page);
+    assert_int_equal(area.at[2 * page - 1], 'a');
+    assert_int_equal(area.at[2 * page], 0);
+    area.at[8 * page - 1] = 'b';
+    assert_int_equal(worker_area_follow(&area, 16 * page, MAX_BYTES, &error), ERR_OK);
+    assert_int_equal(area.at[8 * page - 1], 'b');
+    assert_int_equal(area.at[15 * page], 0);
+    worker_area_trim(&area, 16 * page);
+    worker_area_trim(&area, SIZE_MAX);
+    assert_int_equal(area.at[8 * page - 1], 'b');
+    worker_area_done(&area);
+}
+
 /* Where the system refuses, there is an error, the old mapping, and no descriptor left open. */
 static void failures_leave_what_there_was(void **state)
 {
@@ -221,6 +259,7 @@ int main(void)
         cmocka_unit_test(what_the_other_side_has_grown_is_mapped),
         cmocka_unit_test(nothing_is_mapped_that_is_not_there),
         cmocka_unit_test(our_own_failures_are_told_apart),
+        cmocka_unit_test(pages_go_back),
         cmocka_unit_test(failures_leave_what_there_was),
         cmocka_unit_test(descriptors_may_be_used_up),
     };

@@ -133,6 +133,44 @@ static void who_comes_late_waits(void **state)
     worker_pool_close(pool);
 }
 
+/* ---- giving memory back ---- */
+
+/* As a large run leaves it. */
+static void fill_areas(struct worker *worker)
+{
+    struct worker_process *process = worker_pool_process(worker);
+    struct error error;
+    assert_int_equal(worker_area_reserve(&process->input, MEBIBYTE, &error), ERR_OK);
+    assert_int_equal(worker_area_follow(&process->output, MEBIBYTE, MEBIBYTE, &error), ERR_OK);
+    memset(process->input.at, 1, MEBIBYTE);
+    memset(process->output.at, 1, MEBIBYTE);
+}
+
+/* Of idle ones at once, of one that is busy when it is given back, of none twice. */
+static void pages_go_back_when_nobody_uses_them(void **state)
+{
+    (void)state;
+    struct worker_pool_options options = options_for(plain, 2);
+    struct worker_pool *pool = open_pool(&options);
+    told_until(" is ready", 2);
+    struct worker *busy = take(pool);
+    struct worker *idle = take(pool);
+    fill_areas(busy);
+    fill_areas(idle);
+    worker_pool_give(pool, idle, true);
+    assert_int_equal(area_bytes(), 4 * MEBIBYTE);
+    worker_pool_trim(pool);
+    assert_in_range(area_bytes(), 1, 2 * MEBIBYTE + MEBIBYTE / 4);
+    assert_int_equal(worker_pool_process(busy)->input.at[MEBIBYTE - 1], 1);
+    worker_pool_give(pool, busy, true);
+    assert_in_range(area_bytes(), 1, MEBIBYTE / 2);
+    busy = take(pool);
+    fill_areas(busy);
+    worker_pool_give(pool, busy, true);
+    assert_in_range(area_bytes(), 2 * MEBIBYTE, 3 * MEBIBYTE);
+    worker_pool_close(pool);
+}
+
 /* ---- failing again and again ---- */
 
 /* Delays double up to the last, and the third failure is told. */
@@ -439,6 +477,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TIDY(who_comes_late_waits),
+        TIDY(pages_go_back_when_nobody_uses_them),
         TIDY(delays_double_and_health_is_told),
         TIDY(refuses_at_once_while_put_off),
         TIDY(another_that_lives_keeps_it_healthy),

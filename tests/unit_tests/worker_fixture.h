@@ -7,9 +7,11 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -152,6 +154,19 @@ static inline unsigned mapped_areas(void)
     }
     fclose(maps);
     return count;
+}
+
+/* In memory, of all areas that are open. */
+static inline uint64_t area_bytes(void)
+{
+    uint64_t bytes = 0;
+    for (int fd = 0; fd < 1024; fd++) {
+        struct stat file;
+        if (fcntl(fd, F_GET_SEALS) >= 0 && fstat(fd, &file) == 0) {
+            bytes += (uint64_t)file.st_blocks * 512;
+        }
+    }
+    return bytes;
 }
 
 static unsigned fds_before;
