@@ -17,7 +17,7 @@ import time
 
 import numpy as np
 
-ANSWER, DIE, HANG, RAISE, REFUSE, PRINT, LEAK, PID, SLEEP, EXIT, ENVIRONMENT = range(100, 111)  # not what a trial makes up
+ANSWER, DIE, HANG, RAISE, REFUSE, PRINT, LEAK, PID, SLEEP, EXIT, ENVIRONMENT, CHILD = range(100, 112)  # not what a trial makes up
 leaked = []
 
 
@@ -35,9 +35,17 @@ class Misbehaving:
     n_features_in_ = 2
 
     def predict(self, rows):
-        for command, number in np.asarray(rows, dtype=float):
+        rows = np.asarray(rows, dtype=float)
+        for command, number in rows:
             self.obey(int(command), number)
-        return np.array([os.getpid() if row[0] == PID else row[1] for row in np.asarray(rows, dtype=float)])
+        return np.array([self.find_answer(int(command), number) for command, number in rows])
+
+    def find_answer(self, command, number):
+        if command == PID:
+            return os.getpid()
+        if command == CHILD:
+            return os.posix_spawnp("sleep", ["sleep", "3600"], os.environ)
+        return number
 
     def obey(self, command, number):
         if command == DIE:
@@ -61,7 +69,7 @@ class Misbehaving:
             environment_facts()
 '''
 
-ANSWER, DIE, HANG, RAISE, REFUSE, PRINT, LEAK, PID, SLEEP, EXIT, ENVIRONMENT = range(100, 111)
+ANSWER, DIE, HANG, RAISE, REFUSE, PRINT, LEAK, PID, SLEEP, EXIT, ENVIRONMENT, CHILD = range(100, 112)
 
 
 def make_misbehaving(directory):

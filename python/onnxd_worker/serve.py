@@ -10,7 +10,7 @@ import socket
 import sys
 import traceback
 
-from onnxd_worker import areas, protocol
+from onnxd_worker import areas, keeper, protocol
 from onnxd_worker.protocol import ProtocolError
 
 SOCKET_FD, INPUT_FD, OUTPUT_FD = 3, 4, 5
@@ -182,6 +182,7 @@ def main():
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for onnxd
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    keeper.start()
     try:
         code = work()
     except Ended:

@@ -9,6 +9,7 @@ import threading
 import pytest
 from native_models import (
     ANSWER,
+    CHILD,
     DIE,
     ENVIRONMENT,
     EXIT,
@@ -173,6 +174,14 @@ def test_workers_do_not_outlive_a_killed_server(directory):
     pids = wait_for_workers(server)
     server.kill()
     wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), "the end of the workers")
+
+
+def test_what_a_worker_has_started_does_not_outlive_a_killed_server(directory):
+    server = Server(directory, env={**SETTINGS, "WORKERS": "1"}).start()
+    child = int(answer(server, CHILD))
+    assert os.path.exists(f"/proc/{child}")
+    server.kill()
+    wait_for(lambda: not os.path.exists(f"/proc/{child}"), "the end of the worker's child")
 
 
 def test_workers_end_with_the_server(serve):
