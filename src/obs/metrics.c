@@ -213,18 +213,30 @@ void metrics_observe_exemplar(struct metrics_shard *shard, enum metric metric, u
 
 /* ---- by any thread ---- */
 
-static _Atomic uint64_t *shared_cell(struct metrics *metrics, enum metric metric, unsigned series)
+static _Atomic uint64_t *shared_cell(struct metrics *metrics, enum metric metric, unsigned model,
+                                     unsigned series)
 {
     CHECK(metric_cells(&metric_definitions[metric]) == 1);
     atomic_store_explicit(&metrics->given[metric], true, memory_order_relaxed);
-    unsigned model = atomic_load_explicit(&metrics->model_now, memory_order_relaxed);
     return &metrics->shared[metrics->first_cell[metric] + metrics_series(metric, model, series)];
+}
+
+static unsigned model_now(const struct metrics *metrics)
+{
+    return atomic_load_explicit(&metrics->model_now, memory_order_relaxed);
+}
+
+void metrics_set_of_model(struct metrics *metrics, unsigned model, enum metric metric,
+                          unsigned series, uint64_t value)
+{
+    CHECK(model < METRICS_MODELS_MAX);
+    atomic_store_explicit(shared_cell(metrics, metric, model, series), value, memory_order_relaxed);
 }
 
 void metrics_set_series(struct metrics *metrics, enum metric metric, unsigned series,
                         uint64_t value)
 {
-    atomic_store_explicit(shared_cell(metrics, metric, series), value, memory_order_relaxed);
+    metrics_set_of_model(metrics, model_now(metrics), metric, series, value);
 }
 
 void metrics_set(struct metrics *metrics, enum metric metric, uint64_t value)
@@ -234,5 +246,6 @@ void metrics_set(struct metrics *metrics, enum metric metric, uint64_t value)
 
 void metrics_add(struct metrics *metrics, enum metric metric, unsigned series, uint64_t more)
 {
-    atomic_fetch_add_explicit(shared_cell(metrics, metric, series), more, memory_order_relaxed);
+    atomic_fetch_add_explicit(shared_cell(metrics, metric, model_now(metrics), series), more,
+                              memory_order_relaxed);
 }

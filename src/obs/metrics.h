@@ -196,6 +196,9 @@ void metrics_observe_exemplar(struct metrics_shard *shard, enum metric metric, u
 void metrics_set(struct metrics *metrics, enum metric metric, uint64_t value);
 void metrics_set_series(struct metrics *metrics, enum metric metric, unsigned series,
                         uint64_t value);
+/* The same for a model that may no longer be the one in service. */
+void metrics_set_of_model(struct metrics *metrics, unsigned model, enum metric metric,
+                          unsigned series, uint64_t value);
 /* Counts what is rare and needs no shard. Any thread. */
 void metrics_add(struct metrics *metrics, enum metric metric, unsigned series, uint64_t more);
 

@@ -287,7 +287,7 @@ static bool is_shown(const struct writer *writer, uint64_t count)
     if (definition->optional && !atomic_load(&metrics->given[writer->metric])) {
         return false;
     }
-    bool is_now = !definition->of_model || writer->model == atomic_load(&metrics->model_now);
+    bool is_now = !definition->of_model || writer->model == writer->view->model;
     unsigned series = metric_series_count(definition);
     bool at_zero = series == 1 || (!is_sum(definition) && series <= SHOWN_AT_ZERO_MAX);
     if (definition->kind == METRIC_GAUGE) {

@@ -17,6 +17,7 @@ struct metrics_view {
     enum metrics_format format;
     /* Values of the labels of METRIC_MODEL_INFO, in its order; NULL: no model is in service. */
     const struct slice *model_facts;
+    unsigned model; /* whose gauges are written, and whose facts these are */
 };
 
 /* What the format calls itself. */

@@ -118,21 +118,27 @@ static void on_change(const struct execution *execution, void *user)
     log_decision(execution, "changes to");
 }
 
-void placement_measure(const struct placement *placement, struct metrics *metrics)
+void placement_measure(const struct placement *placement, struct metrics *metrics, unsigned model)
 {
     const struct execution *execution = &placement->execution;
     struct pool_figures figures = {0};
     if (placement->pool != NULL) {
         pool_measure(placement->pool, &figures);
     }
-    metrics_set(metrics, METRIC_EXECUTION_POOLED,
-                atomic_load_explicit(&execution->pooled, memory_order_relaxed));
-    metrics_set(metrics, METRIC_EXECUTION_TIME,
-                atomic_load_explicit(&execution->job_ns, memory_order_relaxed));
-    metrics_set(metrics, METRIC_RUNNERS, figures.instances);
-    metrics_set(metrics, METRIC_RUNNERS_BUSY, figures.busy);
-    metrics_set(metrics, METRIC_QUEUE_JOBS, figures.jobs);
-    metrics_set(metrics, METRIC_QUEUE_ROWS, (uint64_t)figures.rows);
+    const struct {
+        enum metric metric;
+        uint64_t value;
+    } gauges[] = {
+        {METRIC_EXECUTION_POOLED, atomic_load_explicit(&execution->pooled, memory_order_relaxed)},
+        {METRIC_EXECUTION_TIME, atomic_load_explicit(&execution->job_ns, memory_order_relaxed)},
+        {METRIC_RUNNERS, figures.instances},
+        {METRIC_RUNNERS_BUSY, figures.busy},
+        {METRIC_QUEUE_JOBS, figures.jobs},
+        {METRIC_QUEUE_ROWS, (uint64_t)figures.rows},
+    };
+    for (size_t i = 0; i < sizeof(gauges) / sizeof(gauges[0]); i++) {
+        metrics_set_of_model(metrics, model, gauges[i].metric, SERIES_NONE, gauges[i].value);
+    }
 }
 
 /* ---- life ---- */

@@ -51,7 +51,7 @@ bool placement_is_late(struct placement *placement, uint64_t deadline_ns);
  */
 size_t placement_hand_over(struct placement *placement, struct inline_queue *queue);
 
-/* Sets the gauges that speak of execution and runners. Any thread. */
-void placement_measure(const struct placement *placement, struct metrics *metrics);
+/* Sets the gauges of `model` (metrics_use_model) that speak of execution and runners. Any thread. */
+void placement_measure(const struct placement *placement, struct metrics *metrics, unsigned model);
 
 #endif

@@ -47,15 +47,18 @@ static void measure_workers(const struct deployment *deployment, struct metrics 
         return;
     }
     deployment->backend->measure(deployment->model, &figures);
-    metrics_set(metrics, METRIC_WORKERS, figures.workers);
-    metrics_set(metrics, METRIC_WORKER_STARTS, figures.starts);
-    metrics_set(metrics, METRIC_WORKER_DEATHS, figures.deaths);
-    metrics_set(metrics, METRIC_WORKER_RESIDENT, figures.resident_bytes);
+    const unsigned model = deployment->metrics_model;
+    metrics_set_of_model(metrics, model, METRIC_WORKERS, SERIES_NONE, figures.workers);
+    metrics_set_of_model(metrics, model, METRIC_WORKER_STARTS, SERIES_NONE, figures.starts);
+    metrics_set_of_model(metrics, model, METRIC_WORKER_DEATHS, SERIES_NONE, figures.deaths);
+    metrics_set_of_model(metrics, model, METRIC_WORKER_RESIDENT, SERIES_NONE,
+                         figures.resident_bytes);
     for (unsigned kill = 0; kill < BACKEND_KILLS; kill++) {
-        metrics_set_series(metrics, METRIC_WORKER_KILLS, kill, figures.kills[kill]);
+        metrics_set_of_model(metrics, model, METRIC_WORKER_KILLS, kill, figures.kills[kill]);
     }
 }
 
+/* A reload may have put another model in service meanwhile: this one's figures are its own. */
 static void measure(const struct server_shared *shared, const struct deployment *deployment)
 {
     struct metrics *metrics = shared->metrics;
@@ -68,7 +71,7 @@ static void measure(const struct server_shared *shared, const struct deployment 
     metrics_set_series(metrics, METRIC_LOG_LINES_DROPPED, LOG_DROP_LIMITED, log_lines_limited());
     tracing_measure(shared->tracing, metrics);
     if (deployment != NULL) {
-        placement_measure(&deployment->placement, metrics);
+        placement_measure(&deployment->placement, metrics, deployment->metrics_model);
         measure_workers(deployment, metrics);
     }
 }
@@ -94,6 +97,7 @@ static int write_text(const struct scrape *scrape, struct bytes *text)
         facts[1] = slice_from_str(deployment->backend->name);
         facts[2] = slice_from_str(runtime_version(deployment));
         view.model_facts = facts;
+        view.model = deployment->metrics_model;
     }
     if (bytes_reserve(text, TEXT_USUAL_BYTES) == NULL) {
         return ERR_NO_MEMORY;

@@ -230,6 +230,7 @@ static void each_model_has_its_own_series(void **state)
     struct scrape *scrape = *state;
     struct metrics_shard *shard = scrape->shards[0];
     unsigned first = metrics_use_model(scrape->metrics, SLICE("iris"));
+    scrape->view.model = first;
     metrics_shard_use_model(shard, first);
     metrics_count(shard, METRIC_JOBS, SERIES_NONE, 3);
     metrics_set(scrape->metrics, METRIC_RUNNERS, 4);
@@ -243,6 +244,11 @@ static void each_model_has_its_own_series(void **state)
     metrics_shard_use_model(shard, second);
     metrics_count(shard, METRIC_JOBS, SERIES_NONE, 7);
     metrics_set(scrape->metrics, METRIC_RUNNERS, 2);
+    /* Nor has who measures the former one: its figures stay its own. */
+    metrics_set_of_model(scrape->metrics, first, METRIC_RUNNERS, SERIES_NONE, 5);
+    assert_has(scrape, "\nonnxd_runners{model=\"iris\"} 5\n");
+    assert_has_not(scrape, "onnxd_runners{model=\"penguins\"}");
+    scrape->view.model = second;
     assert_has(scrape, "\nonnxd_jobs_total{model=\"iris\"} 4\n"
                        "onnxd_jobs_total{model=\"penguins\"} 7\n");
     assert_has(scrape, "\nonnxd_runners{model=\"penguins\"} 2\n");
@@ -252,7 +258,8 @@ static void each_model_has_its_own_series(void **state)
                        "onnxd_jobs_dropped_total{model=\"penguins\",reason=\"cancelled\"} 0\n");
 
     assert_int_equal(metrics_use_model(scrape->metrics, SLICE("iris")), first);
-    assert_has(scrape, "\nonnxd_runners{model=\"iris\"} 4\n");
+    scrape->view.model = first;
+    assert_has(scrape, "\nonnxd_runners{model=\"iris\"} 5\n");
 }
 
 static void names_of_models_are_bounded(void **state)
@@ -277,7 +284,7 @@ static void a_models_name_may_hold_anything(void **state)
     assert_has(scrape, "\nonnxd_jobs_total{model=\"a\\\"b\\\\c\\nd\xef\xbf\xbd\xc3\xa9\"} 0\n");
     char name[2 * METRICS_MODEL_NAME_MAX];
     memset(name, 'x', sizeof(name));
-    metrics_use_model(scrape->metrics, slice_make(name, sizeof(name)));
+    scrape->view.model = metrics_use_model(scrape->metrics, slice_make(name, sizeof(name)));
     char line[256];
     snprintf(line, sizeof(line), "\nonnxd_jobs_total{model=\"%.*s\"} 0\n", METRICS_MODEL_NAME_MAX,
              name);
