@@ -102,7 +102,7 @@ enum setting_source {
 };
 
 /* How many settings the table has (checked when it is compiled). */
-enum { SETTINGS_COUNT = 92 };
+enum { SETTINGS_COUNT = 94 };
 
 struct settings {
     /* Service */
@@ -173,12 +173,14 @@ struct settings {
     bool otel_enabled;
     bool otel_sdk_disabled;
     struct slice otel_exporter_otlp_endpoint; /* empty: nothing is exported */
+    struct slice otel_exporter_otlp_protocol; /* as it was set: whoever exports judges it */
     struct slice otel_exporter_otlp_headers;  /* "k=v,k=v", checked; may hold secrets */
     uint64_t otel_exporter_otlp_timeout_ns;
     struct slice otel_exporter_otlp_certificate; /* empty: the system's */
     enum setting_compression otel_exporter_otlp_compression;
-    struct slice otel_exporter_otlp_traces_endpoint; /* these five: empty or 0 where not set, */
-    struct slice otel_exporter_otlp_traces_headers;  /* then the general one stands */
+    struct slice otel_exporter_otlp_traces_endpoint; /* these six: empty or 0 where not set, */
+    struct slice otel_exporter_otlp_traces_protocol; /* then the general one stands */
+    struct slice otel_exporter_otlp_traces_headers;
     uint64_t otel_exporter_otlp_traces_timeout_ns;
     struct slice otel_exporter_otlp_traces_certificate;
     enum setting_compression otel_exporter_otlp_traces_compression;

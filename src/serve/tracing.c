@@ -207,6 +207,19 @@ static bool is_url(struct slice text)
     return false;
 }
 
+/* A collector's port of gRPC would answer nothing of use: whoever wants that is told what is sent. */
+static void warn_of_protocol(const struct settings *settings)
+{
+    struct slice special = settings->otel_exporter_otlp_traces_protocol;
+    struct slice wanted = first_set(special, settings->otel_exporter_otlp_protocol);
+    if (wanted.len > 0 && !slice_eq(wanted, SLICE("http/protobuf"))) {
+        log_warning("%s=%.*s is not spoken: traces are sent by http/protobuf, usually to port 4318",
+                    special.len > 0 ? "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
+                                    : "OTEL_EXPORTER_OTLP_PROTOCOL",
+                    SLICE_FMT(wanted));
+    }
+}
+
 /* What was set for traces is used as it is; the general address gets their path. */
 static int make_url(struct tracing *tracing, const struct settings *settings, struct error *error)
 {
@@ -383,6 +396,7 @@ static int export_spans(struct tracing *tracing, const struct settings *settings
         status = start_exporter(tracing, settings, version, error);
     }
     if (status == ERR_OK) {
+        warn_of_protocol(settings);
         log_address(tracing, settings);
     }
     return status;

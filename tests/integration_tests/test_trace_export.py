@@ -79,6 +79,22 @@ def test_traces_can_go_uncompressed_where_the_rest_is_not(collector, start, mode
     assert "content-encoding" not in collector.wait_for_posts(1)[0].headers
 
 
+@pytest.mark.parametrize("settings, told", [
+    ({}, None),
+    ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, None),
+    ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf"}, None),
+    ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc"),
+    ({"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json"}, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/json"),
+])
+def test_a_protocol_that_is_not_spoken_is_told_once(collector, start, model, settings, told):
+    server = start(model, fake=True, env=collector.env(**settings))
+    ask(server)
+    collector.wait_for_posts(1)
+    lines = [line for line in server.stderr().splitlines() if "is not spoken" in line]
+    assert len(lines) == (told is not None)
+    assert told is None or ("WARNING" in lines[0] and told in lines[0]), lines
+
+
 def test_secrets_are_not_logged(collector, start, model):
     url = collector.url.replace("http://", "http://user:hidden@") + "/v1/traces?key=hidden"
     server = start(model, fake=True, env=collector.env(
