@@ -58,14 +58,13 @@ struct conn {
     struct bytes behind; /* storage that was taken over, sent after the output */
     size_t output_peak;  /* how much was queued last time: what storage to ask for next time */
     size_t dropped_bytes;
-    bool readable; /* the socket may have bytes, or its end, that were not read yet */
-    bool reads_on; /* a short read tells nothing (CONN_UNEVEN_EVENTS): until EAGAIN or the end */
-    bool gone;     /* likewise that the peer takes no more bytes either */
-    bool paused;
-    bool hand_up;       /* settle() is to call on_input and on_eof where there is cause */
-    bool made_room;     /* settle() is to call on_room */
-    bool in_on_input;   /* the input is looked at anyway when on_input returns */
-    bool in_deadline;   /* closing now is a timeout */
+    bool readable;    /* the socket may have bytes, or its end, that were not read yet */
+    bool reads_on;    /* a short read tells nothing (CONN_UNEVEN_EVENTS): until EAGAIN or the end */
+    bool gone;        /* likewise that the peer takes no more bytes either */
+    bool hand_up;     /* settle() is to call on_input and on_eof where there is cause */
+    bool made_room;   /* settle() is to call on_room */
+    bool in_on_input; /* the input is looked at anyway when on_input returns */
+    bool in_deadline; /* closing now is a timeout */
     bool flush_bounded; /* the deadline is that of a flush that stands still */
     bool eof;           /* read returned 0 */
     bool eof_told;      /* on_eof was called */
@@ -121,16 +120,10 @@ static size_t unsent_bytes(const struct conn *conn)
     return bytes_len(&conn->output) + bytes_len(&conn->behind);
 }
 
-/* The layer above is not to make more output. */
+/* The layer above is not to make more output, nor to get input that it would make some of. */
 static bool is_full(const struct conn *conn)
 {
     return unsent_bytes(conn) >= CONN_OUTPUT_HIGH_BYTES;
-}
-
-/* The layer above wants no more input now, or it would make output of it. */
-static bool is_held(const struct conn *conn)
-{
-    return conn->paused || is_full(conn);
 }
 
 static bool can_read(const struct conn *conn)
@@ -140,7 +133,7 @@ static bool can_read(const struct conn *conn)
     }
     switch (conn->state) {
     case STATE_OPEN:
-        return !is_held(conn) && bytes_len(&conn->input) < CONN_INPUT_MAX_BYTES;
+        return !is_full(conn) && bytes_len(&conn->input) < CONN_INPUT_MAX_BYTES;
     case STATE_FLUSHING:
         return conn->dropped_bytes < CONN_LINGER_MAX_BYTES;
     case STATE_LINGERING:
@@ -159,10 +152,9 @@ static void read_on(struct conn *conn)
     }
 }
 
-/* Where on_input has just paused the conn, conn_resume brings it. */
 static void tell_eof(struct conn *conn)
 {
-    if (conn->eof && !conn->eof_told && conn->state == STATE_OPEN && !conn->paused) {
+    if (conn->eof && !conn->eof_told && conn->state == STATE_OPEN) {
         conn->eof_told = true;
         conn->events->on_eof(conn);
     }
@@ -170,7 +162,7 @@ static void tell_eof(struct conn *conn)
 
 static void hand_up(struct conn *conn)
 {
-    if (conn->state != STATE_OPEN || is_held(conn)) {
+    if (conn->state != STATE_OPEN || is_full(conn)) {
         return;
     }
     conn->hand_up = false;
@@ -539,16 +531,9 @@ void conn_wants_write(struct conn *conn)
     }
 }
 
-void conn_pause(struct conn *conn)
-{
-    CHECK_MAGIC(conn, CONN_MAGIC);
-    conn->paused = true;
-}
-
 void conn_resume(struct conn *conn)
 {
     CHECK_MAGIC(conn, CONN_MAGIC);
-    conn->paused = false;
     conn->hand_up = true;
     loop_defer(conn->loop, &conn->settle_task);
 }

@@ -52,7 +52,7 @@ struct conn_events {
     void (*on_input)(struct conn *conn);
     /*
      * The client will send no more (half close); what is written still goes out. Once, after the
-     * on_input of its last bytes, not while paused. The conn stays open until it is closed here.
+     * on_input of its last bytes. The conn stays open until it is closed here.
      */
     void (*on_eof)(struct conn *conn);
     /*
@@ -101,13 +101,8 @@ MUST_CHECK int conn_take_output(struct conn *conn, struct bytes *more);
 void conn_wants_write(struct conn *conn);
 
 /*
- * No on_input until conn_resume (the socket is not read either: TCP pushes back), nor on_eof. A
- * reset is still noticed.
- */
-void conn_pause(struct conn *conn);
-/*
- * on_input is called at the end of this turn if bytes are there, whether it was paused or not: also
- * for a layer above that left bytes because it was busy.
+ * on_input is called at the end of this turn if bytes are there: for a layer above that left some
+ * because it was busy.
  */
 void conn_resume(struct conn *conn);
 

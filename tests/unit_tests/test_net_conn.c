@@ -237,61 +237,11 @@ static void echoes_in_odd_pieces(void **state)
     echo_in_small_moves(*state, 7);
 }
 
-static void two_halves_of_a_turn(struct probe *probe)
+static void consume_but_the_first(struct probe *probe)
 {
-    say(probe, "x");
-    consume(probe);
-    conn_pause(probe->conn);
-}
-
-static void pausing_holds_input_back(void **state)
-{
-    struct probe *probe = *state;
-    probe->on_input = two_halves_of_a_turn;
-    peer_send(probe->peer, "a", 1);
-    loop_turn(probe->loop, -1);
-    expect_peer_reads(probe, "x");
-    peer_send(probe->peer, "b", 1);
-    sys_count_calls();
-    loop_turn(probe->loop, -1); /* wakes once in vain, and then not any more */
-    uint64_t before_ns = sys_monotonic_ns();
-    loop_turn(probe->loop, 1000);
-    assert_int_equal(sys_monotonic_ns(), before_ns + CLOCK_NS_PER_S);
-    assert_int_equal(sys_calls(SYS_READ), 0);
-    assert_int_equal(probe->inputs, 1);
-    conn_resume(probe->conn);
-    loop_turn(probe->loop, -1);
-    loop_turn(probe->loop, -1);
-    assert_int_equal(probe->inputs, 2);
-}
-
-static void pause_without_consuming(struct probe *probe)
-{
-    if (probe->inputs == 1) {
-        conn_pause(probe->conn);
-    } else {
+    if (probe->inputs > 1) {
         consume(probe);
     }
-}
-
-static void resuming_hands_up_what_is_pending(void **state)
-{
-    struct probe *probe = *state;
-    probe->on_input = pause_without_consuming;
-    peer_send(probe->peer, "abc", 3);
-    shutdown(probe->peer, SHUT_WR);
-    loop_turn(probe->loop, -1);
-    assert_int_equal(probe->inputs, 1);
-    assert_int_equal(probe->eofs, 0);
-    conn_resume(probe->conn);
-    loop_turn(probe->loop, -1);
-    assert_int_equal(probe->inputs, 2);
-    assert_int_equal(probe->input_len, 3);
-    loop_turn(probe->loop, 0);
-    assert_int_equal(probe->eofs, 1);
-    conn_resume(probe->conn); /* nothing is pending */
-    loop_turn(probe->loop, 0);
-    assert_int_equal(probe->inputs, 2);
 }
 
 static void consume_one(struct probe *probe)
@@ -308,12 +258,15 @@ static void what_was_left_is_handed_up_on_demand(void **state)
     for (int inputs = 2; inputs <= 3; inputs++) {
         rest(probe, 2);
         assert_int_equal(probe->inputs, inputs - 1);
-        conn_resume(probe->conn); /* it was not paused */
+        conn_resume(probe->conn);
         loop_turn(probe->loop, -1);
         assert_int_equal(probe->inputs, inputs);
     }
     assert_int_equal(probe->input_len, 1);
     assert_null(conn_input(probe->conn)->ptr);
+    conn_resume(probe->conn); /* nothing is pending */
+    loop_turn(probe->loop, 0);
+    assert_int_equal(probe->inputs, 3);
 }
 
 static void leave_when_output_is_high(struct probe *probe)
@@ -342,7 +295,7 @@ static void what_was_left_is_handed_up_when_the_output_drains(void **state)
 static void resuming_waits_for_the_output_to_drain(void **state)
 {
     struct probe *probe = *state;
-    probe->on_input = pause_without_consuming;
+    probe->on_input = consume_but_the_first;
     peer_send(probe->peer, "abc", 3);
     loop_turn(probe->loop, -1);
     put_zeros(probe, 2 * CONN_OUTPUT_HIGH_BYTES);
@@ -436,8 +389,6 @@ int main(void)
         PROBE_TEST(input_consumed_later_gives_its_buffer_back),
         PROBE_TEST(echoes_byte_by_byte),
         PROBE_TEST(echoes_in_odd_pieces),
-        PROBE_TEST(pausing_holds_input_back),
-        PROBE_TEST(resuming_hands_up_what_is_pending),
         PROBE_TEST(what_was_left_is_handed_up_on_demand),
         PROBE_TEST(what_was_left_is_handed_up_when_the_output_drains),
         PROBE_TEST(resuming_waits_for_the_output_to_drain),

@@ -93,7 +93,6 @@ static void everything_may_be_called_after_the_close(void **state)
     loop_turn(probe->loop, -1);
     conn_close(probe->conn);
     say(probe, "lost");
-    conn_pause(probe->conn);
     conn_resume(probe->conn);
     conn_set_deadline(probe->conn, 1);
     conn_close_after_write(probe->conn);
@@ -120,17 +119,6 @@ static void half_close_leaves_the_answer(void **state)
     expect_end(probe, CONN_END_EOF);
     expect_peer_reads(probe, "late answer");
     expect_peer_is_closed(probe);
-}
-
-static void a_gone_peer_ends_a_paused_conn(void **state)
-{
-    struct probe *probe = *state;
-    conn_pause(probe->conn);
-    shutdown(probe->peer, SHUT_RDWR);
-    close(probe->peer);
-    probe->peer = -1;
-    loop_turn(probe->loop, -1);
-    expect_end(probe, CONN_END_ERROR);
 }
 
 static void writing_to_a_gone_peer_ends_it(void **state)
@@ -248,7 +236,6 @@ int main(void)
         PROBE_TEST(closing_inside_on_input_is_safe),
         PROBE_TEST(everything_may_be_called_after_the_close),
         PROBE_TEST(half_close_leaves_the_answer),
-        PROBE_TEST(a_gone_peer_ends_a_paused_conn),
         PROBE_TEST(writing_to_a_gone_peer_ends_it),
         PROBE_TCP_TEST(a_reset_ends_it),
         PROBE_TCP_TEST(a_client_that_still_sends_can_read_the_answer),

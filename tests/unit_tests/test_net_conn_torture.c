@@ -86,7 +86,6 @@ static bool live_a_life(void)
             }
             memset(at, 0, ANSWER);
             bytes_commit(conn_output(probe.conn), ANSWER);
-            conn_pause(probe.conn);
             peer_send(probe.peer, "pong", 4);
         } else if (turns == 6) {
             conn_resume(probe.conn);
