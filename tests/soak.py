@@ -132,7 +132,8 @@ def main():
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     body = json.dumps([[5.1, 3.5, 1.4, 0.2]]).encode()
-    with Server(EXAMPLES / "iris_logistic_regression") as server:
+    every = {"MAX_STREAMS": str(arguments.connections * arguments.streams)}  # none is refused
+    with Server(EXAMPLES / "iris_logistic_regression", env=every) as server:
         soak = Soak(server, arguments.connections, arguments.streams, body, arguments.room_mib * MIB)
         end = time.monotonic() + arguments.seconds
         levels = []  # of memory, after each round

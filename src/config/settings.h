@@ -102,7 +102,7 @@ enum setting_source {
 };
 
 /* How many settings the table has (checked when it is compiled). */
-enum { SETTINGS_COUNT = 94 };
+enum { SETTINGS_COUNT = 95 };
 
 struct settings {
     /* Service */
@@ -149,6 +149,7 @@ struct settings {
     unsigned max_inflight;
     uint64_t acquire_timeout_ns; /* 0: do not wait */
     unsigned max_connections;
+    unsigned max_streams;
     uint64_t header_timeout_ns;
 
     /* Process */

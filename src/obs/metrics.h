@@ -98,6 +98,7 @@ enum metric_rejection {
     REJECTION_LATE, /* it would not be done in its time */
     REJECTION_NOT_READY,
     REJECTION_CONNECTIONS,
+    REJECTION_STREAMS,
     REJECTION_CONNECTION_FULL, /* one connection has too much in hand */
     REJECTION_CALLS,           /* GRPC_MAX_CONCURRENT_RPCS */
     REJECTION_COUNT

@@ -30,6 +30,7 @@ static const char *const rejection_names[REJECTION_COUNT] = {
     [REJECTION_LATE] = "late",
     [REJECTION_NOT_READY] = "not_ready",
     [REJECTION_CONNECTIONS] = "connections",
+    [REJECTION_STREAMS] = "streams",
     [REJECTION_CONNECTION_FULL] = "connection_full",
     [REJECTION_CALLS] = "calls",
 };

@@ -32,6 +32,7 @@ struct server_shared {
     int listen_fd;           /* of PORT; the server's */
     int grpc_listen_fd;      /* of GRPC_PORT; -1: none */
     _Atomic unsigned connections;
+    _Atomic unsigned streams;  /* of HTTP/2, open: MAX_STREAMS */
     _Atomic unsigned calls;    /* of gRPC, that GRPC_MAX_CONCURRENT_RPCS counts */
     atomic_bool loaded;        /* a model was put in service */
     _Atomic unsigned deployed; /* threads that have taken one over: ready when all have */

@@ -336,23 +336,56 @@ static void unlink_stream(struct stream *stream)
     }
 }
 
-static int on_begin(void *user, int32_t stream_id, void **ret_stream, struct arena **ret_arena)
+static void leave(struct session *session)
 {
-    struct session *session = session_of(user);
+    atomic_fetch_sub_explicit(&session->io->shared->streams, 1, memory_order_relaxed);
+}
+
+/* True: the stream is one of MAX_STREAMS and goes with `leave`. */
+static bool enter(struct session *session)
+{
+    struct server_shared *shared = session->io->shared;
+    unsigned before = atomic_fetch_add_explicit(&shared->streams, 1, memory_order_relaxed);
+    if (before < shared->settings.max_streams) {
+        return true;
+    }
+    leave(session);
+    metrics_count(session->io->metrics, METRIC_REJECTIONS, REJECTION_STREAMS, 1);
+    log_warning("an HTTP/2 request is refused: MAX_STREAMS (%u) are open",
+                shared->settings.max_streams);
+    return false;
+}
+
+/* NULL without memory. */
+static struct stream *make_stream(struct session *session)
+{
     struct exchange *exchange = exchange_new(session->io);
     struct stream *stream =
         exchange == NULL ? NULL : arena_zalloc(&exchange->arena, 1, sizeof(*stream));
+    if (stream != NULL) {
+        stream->exchange = exchange;
+    } else if (exchange != NULL) {
+        exchange_abandon(exchange);
+    }
+    return stream;
+}
+
+static int on_begin(void *user, int32_t stream_id, void **ret_stream, struct arena **ret_arena)
+{
+    struct session *session = session_of(user);
+    if (!enter(session)) {
+        return ERR_BUSY;
+    }
+    struct stream *stream = make_stream(session);
     if (stream == NULL) {
         log_error("no memory for a request");
-        if (exchange != NULL) {
-            exchange_abandon(exchange);
-        }
+        leave(session);
         return ERR_NO_MEMORY;
     }
+    struct exchange *exchange = stream->exchange;
     stream->magic = STREAM_MAGIC;
     stream->id = stream_id;
     stream->session = session;
-    stream->exchange = exchange;
     exchange->owner = stream;
     exchange->outlet = &outlet;
     exchange->client = session->client;
@@ -453,6 +486,7 @@ static void on_closed(void *user, void *pointer, bool reset)
     metrics_lower(session->io->metrics, METRIC_IN_PROGRESS, protocol_of(exchange));
     stream->magic = 0;
     exchange_abandon(exchange);
+    leave(session);
     if (session->h2.streams == NULL) {
         session_h2_on_idle(session);
     }

@@ -16,7 +16,7 @@ from hyperframe.frame import (ContinuationFrame, DataFrame, HeadersFrame, PingFr
                               SettingsFrame, WindowUpdateFrame)
 from onnxd_grpc import predict_request
 from onnxd_http2 import (CANCEL, COMPRESSION_ERROR, ENHANCE_YOUR_CALM, GRPC_FIELDS, JSON_FIELDS, PROTOCOL_ERROR,
-                         FrameConnection, StreamReset, frame_bytes, grpc_message)
+                         REFUSED_STREAM, FrameConnection, StreamReset, frame_bytes, grpc_message)
 from onnxd_server import ConnectionEnded, is_sanitized, wait_for
 
 PREDICT = "/onnxserving.grpc.InferenceService/Predict"
@@ -204,6 +204,27 @@ def test_streams_past_the_limit_without_end(server):
     pieces = (HeadersFrame(stream, data=head, flags=["END_HEADERS"]).serialize() for stream in range(1, 2 * FLOOD, 2))
     with unharmed(server):
         flooded(server, in_blocks(pieces), (ENHANCE_YOUR_CALM, PROTOCOL_ERROR))
+
+
+def test_streams_of_all_connections_past_the_limit(backend):
+    """Heads alone, on several connections: past MAX_STREAMS the rest is refused, and free again when some go."""
+    server = backend.server(env={"IO_THREADS": "1", "MAX_STREAMS": "500"})
+    refused = server.metric("onnxd_rejections_total", reason="streams")
+    with contextlib.ExitStack() as stack, FrameConnection(server) as late:
+        for count in (250, 250):
+            connection = stack.enter_context(FrameConnection(server))
+            for _ in range(count):
+                connection.open_stream("/invocations", JSON_FIELDS)
+            connection.round_trip()
+        assert late.read_reset(late.request("/invocations", ASKED, JSON_FIELDS)) == REFUSED_STREAM
+        assert late.read_reset(late.request(PREDICT, grpc_message(predict_request(ASKED)), GRPC_FIELDS)) == REFUSED_STREAM
+        assert server.metric("onnxd_rejections_total", reason="streams") == refused + 2
+        assert server.invoke(QUESTION).json() == ANSWER  # HTTP/1.1 has no streams
+        connection.reset(1)
+        connection.round_trip()
+        assert late.exchange("/invocations", ASKED, JSON_FIELDS).body == ENCODED
+    wait_for(lambda: server.metric("onnxd_requests_in_progress", protocol="http2") == 0, "all streams are closed")
+    assert server.log_lines("MAX_STREAMS (500) are open")
 
 
 # Who does not take what it asked for.

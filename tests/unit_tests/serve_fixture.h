@@ -143,6 +143,7 @@ static inline void fixture_done(struct fixture *fixture)
         io_thread_done(&fixture->shared.threads[i]);
     }
     CHECK(atomic_load(&fixture->shared.connections) == 0);
+    CHECK(atomic_load(&fixture->shared.streams) == 0);
     CHECK(atomic_load(&fixture->shared.calls) == 0);
     CHECK(atomic_load(&fixture->shared.admission.in_use) == 0);
     CHECK(atomic_load(&fixture->shared.admission.waiting) == 0);

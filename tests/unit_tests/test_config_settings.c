@@ -40,6 +40,7 @@ static void has_the_contracts_defaults(void **state)
     assert_int_equal(s.max_inflight, 256);
     assert_int_equal(s.acquire_timeout_ns, 250000000);
     assert_int_equal(s.max_connections, 16384);
+    assert_int_equal(s.max_streams, 16384);
     assert_int_equal(s.header_timeout_ns, UINT64_C(10000000000));
     assert_int_equal(s.io_threads, 0);
     assert_int_equal(s.request_timeout_ns, UINT64_C(60000000000));
@@ -106,6 +107,7 @@ static const struct {
     {"MAX_INFLIGHT", "16"},
     {"ACQUIRE_TIMEOUT_S", "1.5"},
     {"MAX_CONNECTIONS", "5"},
+    {"MAX_STREAMS", "6"},
     {"HEADER_TIMEOUT_S", ".5"},
     {"IO_THREADS", "6"},
     {"MODEL_INSTANCES", "7"},

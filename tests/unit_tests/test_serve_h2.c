@@ -349,6 +349,48 @@ static void bodies_of_one_connection_are_bounded(void **state)
     finish();
 }
 
+static void assert_refused(const struct client_stream *stream)
+{
+    assert_true(stream->closed && !stream->final_head);
+    assert_int_equal(stream->code, NGHTTP2_REFUSED_STREAM);
+}
+
+/* Over all connections, and whatever a request wants: its client may try again. */
+static void streams_past_the_limit_are_refused(void **state)
+{
+    (void)state;
+    static const char *const settings[] = {
+        "MAX_STREAMS", "2", "MAX_INFLIGHT", "1", "ACQUIRE_TIMEOUT_S", "5", NULL};
+    static struct peer other;
+    begin(FIXTURE_ECHO, settings);
+    peer_init(&other, &fixture, SESSION_PORT_ANY, true);
+    assert_true(admission_enter(&fixture.shared.admission));
+    const struct client_stream *waiting = ask();
+    const struct client_stream *reading =
+        client_request(&peer.client, "POST", "/invocations", SLICE("[[1"), true);
+    peer_talk(&peer);
+    const struct client_stream *past = ask();
+    const struct client_stream *post = peer_post(&other, "/invocations", QUESTION);
+    const struct client_stream *call =
+        peer_call(&other, "/grpc.health.v1.Health/Check", SLICE("\0\0\0\0\0"), false, NULL, 0);
+    peer_talk(&peer);
+    peer_talk(&other);
+    assert_refused(past);
+    assert_refused(post);
+    assert_refused(call);
+    assert_int_equal(metrics_read(fixture.shared.metrics, METRIC_REJECTIONS, REJECTION_STREAMS), 3);
+    nghttp2_submit_rst_stream(peer.client.session, 0, reading->id, NGHTTP2_CANCEL);
+    peer_talk(&peer);
+    const struct client_stream *live = peer_get(&other, "/live");
+    peer_talk(&other);
+    assert_answer(live, "200", "\n");
+    io_thread_leave_slot(fixture.io);
+    peer_talk(&peer);
+    assert_answer(waiting, "200", ANSWER);
+    peer_done(&other);
+    finish();
+}
+
 static void a_reset_stream_leaves_nothing(void **state)
 {
     (void)state;
@@ -552,6 +594,7 @@ int main(void)
         cmocka_unit_test(who_waits_too_long_for_a_slot_is_told_so),
         cmocka_unit_test(a_body_takes_room_when_it_comes_and_is_wanted),
         cmocka_unit_test(bodies_of_one_connection_are_bounded),
+        cmocka_unit_test(streams_past_the_limit_are_refused),
         cmocka_unit_test(a_reset_stream_leaves_nothing),
         cmocka_unit_test(a_slow_body_is_408_and_its_neighbours_are_answered),
         cmocka_unit_test(a_head_that_stops_half_way_ends_the_connection),
