@@ -12,7 +12,12 @@
 /* Of a configured key: the reference shows all of it. */
 #define KEY_SHOWN_MAX 400
 
-int json_shape(const struct json_value *value, struct row_shape *ret_shape, struct error *error)
+/*
+ * The shape of an array by its first elements; a single value has rank 0. Whether the rest agrees
+ * shows when it is put.
+ */
+static int find_shape(const struct json_value *value, struct row_shape *ret_shape,
+                      struct error *error)
 {
     struct row_shape shape = {.elements = 1};
     while (json_value_kind(value) == JSON_ARRAY) {
@@ -68,7 +73,7 @@ static int open_rows(struct json_rows *rows, const struct json_value *value,
 {
     struct decode *decode = rows->decode;
     struct row_shape shape = {0};
-    if (json_shape(value, &shape, error) != ERR_OK) {
+    if (find_shape(value, &shape, error) != ERR_OK) {
         return place_prefix(error, place);
     }
     rows->selects = rows->field == &decode->plan->matrix && !columns_are_plain(decode->plan);

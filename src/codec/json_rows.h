@@ -13,13 +13,6 @@
 #include "codec/json_document.h"
 #include "codec/text.h"
 
-/*
- * The shape of an array by its first elements; a single value has rank 0. ERR_INVALID where it has
- * no values or is nested deeper than any tensor. Whether the rest agrees shows when it is put.
- */
-MUST_CHECK int json_shape(const struct json_value *value, struct row_shape *ret_shape,
-                          struct error *error);
-
 /* The rows of one input. */
 struct json_rows {
     struct decode *decode;

@@ -66,8 +66,12 @@ static int refuse_shape(const struct port *port, const struct row_shape *row, st
                      SLICE_FMT(name), wanted, got);
 }
 
-int sink_fit(const struct port *port, const struct row_shape *row, struct row_shape *ret_row,
-             struct error *error)
+/*
+ * The shape rows of `row` would be stored in: a single value counts as a row of one and the other
+ * way round.
+ */
+static int fit(const struct port *port, const struct row_shape *row, struct row_shape *ret_row,
+               struct error *error)
 {
     struct row_shape fitted = *row;
     if (!port->rank_known) {
@@ -115,7 +119,7 @@ int sink_open(struct sink *sink, const struct port *port, enum dtype through,
                           .element_bytes = dtype_size(port->dtype),
                           .rows_max = rows_max,
                           .arena = arena};
-    int status = sink_fit(port, row, &opened.row, error);
+    int status = fit(port, row, &opened.row, error);
     if (status != ERR_OK) {
         return status;
     }

@@ -40,15 +40,8 @@ struct sink {
 };
 
 /*
- * The shape rows of `row` would be stored in: a single value counts as a row of one and the other
- * way round. ERR_INVALID naming the input, what it takes and what came.
- */
-MUST_CHECK int sink_fit(const struct port *port, const struct row_shape *row,
-                        struct row_shape *ret_row, struct error *error);
-
-/*
- * Opens a sink for at most `rows_max` rows. ERR_INVALID from sink_fit or where the shape cannot be
- * addressed, ERR_NO_MEMORY. Ended by sink_take or sink_drop.
+ * Opens a sink for at most `rows_max` rows. ERR_INVALID where they do not fit (naming the
+ * input, what it takes and what came) or cannot be addressed, ERR_NO_MEMORY. Ended by sink_take or sink_drop.
  */
 MUST_CHECK int sink_open(struct sink *sink, const struct port *port, enum dtype through,
                          const struct row_shape *row, int64_t rows_max, struct arena *arena,

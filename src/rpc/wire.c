@@ -139,7 +139,7 @@ size_t wire_field_bytes(uint32_t number, size_t len)
     return wire_varint_bytes(bytes_tag(number)) + wire_varint_bytes(len) + len;
 }
 
-int wire_put_varint(struct bytes *out, uint64_t value)
+static int put_varint(struct bytes *out, uint64_t value)
 {
     char text[WIRE_VARINT_MAX_BYTES];
     size_t len = 0;
@@ -152,8 +152,8 @@ int wire_put_varint(struct bytes *out, uint64_t value)
 
 int wire_put_bytes_head(struct bytes *out, uint32_t number, size_t len)
 {
-    int status = wire_put_varint(out, bytes_tag(number));
-    return status == ERR_OK ? wire_put_varint(out, len) : status;
+    int status = put_varint(out, bytes_tag(number));
+    return status == ERR_OK ? put_varint(out, len) : status;
 }
 
 int wire_put_bytes(struct bytes *out, uint32_t number, struct slice value)

@@ -59,9 +59,10 @@ MUST_CHECK int wire_read_text(const struct wire_field *field, const char *name,
 size_t wire_varint_bytes(uint64_t value);
 size_t wire_field_bytes(uint32_t number, size_t len);
 
-/* Append. ERR_NO_MEMORY past the maximum or without memory. */
-MUST_CHECK int wire_put_varint(struct bytes *out, uint64_t value);
-/* The tag and the length of a WIRE_BYTES field whose `len` bytes the caller appends. */
+/*
+ * Append; ERR_NO_MEMORY past the maximum or without memory. The tag and the length of a WIRE_BYTES
+ * field whose `len` bytes the caller appends.
+ */
 MUST_CHECK int wire_put_bytes_head(struct bytes *out, uint32_t number, size_t len);
 /* A whole WIRE_BYTES field. */
 MUST_CHECK int wire_put_bytes(struct bytes *out, uint32_t number, struct slice value);

@@ -24,7 +24,8 @@ static bool tensors_fit(const struct tensor *a, const struct tensor *b)
     return true;
 }
 
-bool policy_fits(const struct batch_target *target, const struct job *a, const struct job *b)
+/* Whether two jobs agree in everything but their rows: dtype, rank and all other dimensions. */
+static bool fits(const struct batch_target *target, const struct job *a, const struct job *b)
 {
     for (size_t i = 0; i < target->input_count; i++) {
         if (!tensors_fit(&a->inputs[i], &b->inputs[i])) {
@@ -50,8 +51,7 @@ static bool has_plain_rows(const struct batch_target *target, const struct job *
 static bool joins(const struct batch_target *target, int64_t max_rows, int64_t rows,
                   const struct job *first, const struct job *job)
 {
-    return job->rows <= max_rows - rows && has_plain_rows(target, job) &&
-           policy_fits(target, first, job);
+    return job->rows <= max_rows - rows && has_plain_rows(target, job) && fits(target, first, job);
 }
 
 struct job *policy_take(const struct batch_target *target, int64_t max_rows,

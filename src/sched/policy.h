@@ -13,9 +13,6 @@
 #include "sched/execution.h"
 #include "sched/queue.h"
 
-/* Whether two jobs agree in everything but their rows: dtype, rank and all other dimensions. */
-bool policy_fits(const struct batch_target *target, const struct job *a, const struct job *b);
-
 /*
  * Takes the first job off the queue (not empty) and, when runs may be shared, every later one that
  * fits it while the rows stay within `max_rows`. Returns them linked through `next` in their order;
