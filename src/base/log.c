@@ -38,24 +38,6 @@ void log_init(enum log_level least, enum log_format format)
     output_is_socket = fstat(STDERR_FILENO, &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
-int log_parse_level(struct slice name, enum log_level *ret_level)
-{
-    static const struct {
-        struct slice name;
-        enum log_level level;
-    } names[] = {
-        {{"DEBUG", 5}, LOG_DEBUG},  {{"INFO", 4}, LOG_INFO},   {{"WARNING", 7}, LOG_WARNING},
-        {{"WARN", 4}, LOG_WARNING}, {{"ERROR", 5}, LOG_ERROR}, {{"CRITICAL", 8}, LOG_ERROR},
-    };
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (slice_eq_nocase(name, names[i].name)) {
-            *ret_level = names[i].level;
-            return ERR_OK;
-        }
-    }
-    return ERR_INVALID;
-}
-
 uint64_t log_lines_refused(void)
 {
     return atomic_load_explicit(&refused_lines, memory_order_relaxed);

@@ -27,8 +27,6 @@ enum log_format { LOG_TEXT, LOG_JSON };
 
 /* Before the first thread starts. Until then: INFO, text. */
 void log_init(enum log_level least, enum log_format format);
-/* 0 and *ret_level for DEBUG INFO WARNING|WARN ERROR (any case; CRITICAL counts as ERROR). */
-int log_parse_level(struct slice name, enum log_level *ret_level);
 
 /* Whose line it is. All borrowed, empty where there is none. */
 struct log_context {

@@ -22,7 +22,7 @@ struct loader {
     struct error *error;
 };
 
-/* Where a value comes from: what the origin and the error texts are made of. */
+/* Where a value comes from, for texts of errors. */
 struct origin {
     enum setting_source source;
     const char *variable; /* static: the name it was given under */
@@ -53,8 +53,7 @@ static int set_value(const struct loader *loader, const struct setting *setting,
         return error_prefix(loader->error, "%s (%s)", setting->name,
                             describe_origin(setting, origin, described, sizeof(described)));
     }
-    settings->origins[setting_index(setting)].source = origin.source;
-    settings->origins[setting_index(setting)].variable = origin.variable;
+    settings->sources[setting_index(setting)] = origin.source;
     return ERR_OK;
 }
 
@@ -62,7 +61,6 @@ static int load_defaults(const struct loader *loader)
 {
     for (size_t i = 0; i < SETTINGS_COUNT; i++) {
         const struct setting *setting = &settings_table[i];
-        loader->settings->origins[i].variable = setting->name;
         if (setting->initial != NULL) {
             int status = set_value(loader, setting, slice_from_str(setting->initial),
                                    (struct origin){SETTING_FROM_DEFAULT, setting->name});
@@ -240,16 +238,7 @@ static const struct setting *must_find(const char *name)
 
 enum setting_source settings_source(const struct settings *settings, const char *name)
 {
-    return settings->origins[setting_index(must_find(name))].source;
-}
-
-const char *settings_origin(const struct settings *settings, const char *name, char *text,
-                            size_t size)
-{
-    const struct setting *setting = must_find(name);
-    size_t index = setting_index(setting);
-    struct origin origin = {settings->origins[index].source, settings->origins[index].variable};
-    return describe_origin(setting, origin, text, size);
+    return settings->sources[setting_index(must_find(name))];
 }
 
 const char *settings_enum_name(const struct settings *settings, const char *name)

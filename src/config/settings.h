@@ -221,11 +221,7 @@ struct settings {
     const char **positionals;
     size_t positional_count;
 
-    /* Where each value came from, by its row in the table: settings_origin reads it. */
-    struct {
-        enum setting_source source;
-        const char *variable; /* the variable that gave it: an alias or the setting's own name */
-    } origins[SETTINGS_COUNT];
+    enum setting_source sources[SETTINGS_COUNT]; /* by row of the table: settings_source reads it */
     struct arena arena;
 };
 
@@ -289,12 +285,6 @@ void settings_done(struct settings *settings);
 
 /* Where the value of the setting `name` ("PORT") came from. The name must be in the table. */
 enum setting_source settings_source(const struct settings *settings, const char *name);
-/*
- * The same for people: "default", "manifest", "environment", "environment: GUNICORN_WORKERS",
- * "flag", "argument". Into text[size], cut where it is too long; returns text.
- */
-const char *settings_origin(const struct settings *settings, const char *name, char *text,
-                            size_t size);
 /* The accepted name of an enum's value now: settings_enum_name(s, "EXECUTION") is "auto". Static. */
 const char *settings_enum_name(const struct settings *settings, const char *name);
 

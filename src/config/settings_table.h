@@ -67,7 +67,7 @@ const struct setting *setting_find(struct slice name);
 const struct setting *setting_find_flag(struct slice flag);
 /* "max-body-bytes" into text[SETTING_NAME_MAX]; returns text. */
 const char *setting_flag(const struct setting *setting, char *text);
-/* The row's index: for settings.origins. */
+/* The row's index: for settings.sources. */
 size_t setting_index(const struct setting *setting);
 /* "Service", "ONNX Runtime". */
 const char *settings_group_title(enum settings_group group);

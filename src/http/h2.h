@@ -169,15 +169,6 @@ struct h2_body {
     void *source;
 };
 
-/* The common source: one run of bytes and then the end. Lives, as its bytes do, until on_closed. */
-struct h2_whole {
-    struct slice rest;
-    const struct http_field *trailers;
-    size_t trailer_count;
-};
-/* Pulls from `whole`, which is consumed. */
-struct h2_body h2_body_whole(struct h2_whole *whole);
-
 /*
  * Answers a stream, once: its head now and its body as it is pulled. `body` is copied; NULL: the
  * response ends with its head (one with trailers only, as gRPC knows them, is that). HEAD, 204 and

@@ -197,21 +197,3 @@ bool h2_wants_write(const struct h2 *h2)
     CHECK_MAGIC(h2, H2_MAGIC);
     return !h2->is_lost && (h2->unsent.len > 0 || nghttp2_session_want_write(h2->session) != 0);
 }
-
-static enum h2_pull pull_whole(void *source, size_t max, struct h2_piece *ret_piece)
-{
-    struct h2_whole *whole = source;
-    ret_piece->bytes = slice_head(whole->rest, max);
-    whole->rest = slice_tail(whole->rest, ret_piece->bytes.len);
-    if (whole->rest.len > 0) {
-        return H2_PULL_PIECE;
-    }
-    ret_piece->trailers = whole->trailers;
-    ret_piece->trailer_count = whole->trailer_count;
-    return H2_PULL_LAST;
-}
-
-struct h2_body h2_body_whole(struct h2_whole *whole)
-{
-    return (struct h2_body){pull_whole, whole};
-}

@@ -466,11 +466,6 @@ void *conn_user(const struct conn *conn)
     return conn->user;
 }
 
-struct loop *conn_loop(const struct conn *conn)
-{
-    return conn->loop;
-}
-
 struct bytes *conn_input(struct conn *conn)
 {
     CHECK_MAGIC(conn, CONN_MAGIC);

@@ -77,7 +77,6 @@ MUST_CHECK int conn_new(struct loop *loop, int fd, const struct conn_events *eve
                         struct conn **ret_conn, struct error *error);
 
 void *conn_user(const struct conn *conn);
-struct loop *conn_loop(const struct conn *conn);
 /*
  * Unread bytes. Reading stops by itself while it is full and goes on when it was consumed. Ask anew
  * in each turn, do not keep the pointer: asking is what makes the conn look at it again.

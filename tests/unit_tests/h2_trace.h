@@ -36,6 +36,19 @@
 
 struct trace;
 
+/* The body of a response that is one run of bytes. Lives, as its bytes do, until on_closed. */
+struct whole {
+    struct slice rest;
+};
+
+static enum h2_pull pull_whole(void *source, size_t max, struct h2_piece *ret_piece)
+{
+    struct whole *whole = source;
+    ret_piece->bytes = slice_head(whole->rest, max);
+    whole->rest = slice_tail(whole->rest, ret_piece->bytes.len);
+    return whole->rest.len > 0 ? H2_PULL_PIECE : H2_PULL_LAST;
+}
+
 struct trace_stream {
     struct trace *trace;
     bool in_use;
@@ -47,7 +60,7 @@ struct trace_stream {
     bool ended;
     bool waits; /* for h2_resume */
     unsigned pulls;
-    struct h2_whole whole;
+    struct whole whole;
 };
 
 struct trace {
@@ -171,8 +184,8 @@ static void trace_answer(struct trace_stream *stream, int status, struct slice b
     };
     struct http_response response = {status, fields, 2, body.len};
     struct h2 *h2 = stream->trace->h2;
-    stream->whole = (struct h2_whole){.rest = body};
-    struct h2_body source = h2_body_whole(&stream->whole);
+    stream->whole = (struct whole){.rest = body};
+    struct h2_body source = {pull_whole, &stream->whole};
     struct slice path = stream->request == NULL ? SLICE("") : stream->request->path;
     if (slice_eq(path, SLICE("/stream")) || slice_eq(path, SLICE("/fail"))) {
         source = (struct h2_body){trace_pull, stream};

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "unit_tests/testing.h"
 
 static void every_code_has_its_statuses(void **state)
@@ -55,24 +54,12 @@ static void prefixes_come_first(void **state)
     assert_string_equal(error.text, "a.json:3: no such file");
 }
 
-static void log_levels_have_names(void **state)
-{
-    (void)state;
-    enum log_level level = LOG_DEBUG;
-    assert_int_equal(log_parse_level(SLICE("warn"), &level), ERR_OK);
-    assert_int_equal(level, LOG_WARNING);
-    assert_int_equal(log_parse_level(SLICE("Critical"), &level), ERR_OK);
-    assert_int_equal(level, LOG_ERROR);
-    assert_int_equal(log_parse_level(SLICE("loud"), &level), ERR_INVALID);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_code_has_its_statuses),
         cmocka_unit_test(texts_are_one_line_and_cut_at_a_character),
         cmocka_unit_test(prefixes_come_first),
-        cmocka_unit_test(log_levels_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,38 +13,30 @@ static void stronger_sources_win(void **state)
         struct source source;
         unsigned expected;
         enum setting_source from;
-        const char *origin;
     } cases[] = {
-        {{.groups = 0}, 256, SETTING_FROM_DEFAULT, "default"},
-        {{.manifest = {"MAX_BATCH_SIZE", "1"}}, 1, SETTING_FROM_MANIFEST, "manifest"},
+        {{.groups = 0}, 256, SETTING_FROM_DEFAULT},
+        {{.manifest = {"MAX_BATCH_SIZE", "1"}}, 1, SETTING_FROM_MANIFEST},
         {{.manifest = {"MAX_BATCH_SIZE", "1"}, .environment = {"MAX_BATCH_SIZE=2"}},
          2,
-         SETTING_FROM_ENVIRONMENT,
-         "environment"},
+         SETTING_FROM_ENVIRONMENT},
         {{.manifest = {"MAX_BATCH_SIZE", "1"}, .environment = {"MAX_BATCH_SIZE="}},
          1,
-         SETTING_FROM_MANIFEST,
-         "manifest"},
+         SETTING_FROM_MANIFEST},
         {{.manifest = {"MAX_BATCH_SIZE", "1"},
           .environment = {"MAX_BATCH_SIZE=2"},
           .argv = {"--max-batch-size", "3"}},
          3,
-         SETTING_FROM_FLAG,
-         "flag"},
-        {{.argv = {"--max-batch-size", "3", "--max-batch-size=4"}}, 4, SETTING_FROM_FLAG, "flag"},
+         SETTING_FROM_FLAG},
+        {{.argv = {"--max-batch-size", "3", "--max-batch-size=4"}}, 4, SETTING_FROM_FLAG},
         {{.overrides = {"MAX_BATCH_SIZE", "5"}, .argv = {"--max-batch-size=4"}},
          5,
-         SETTING_FROM_ARGUMENT,
-         "argument"},
+         SETTING_FROM_ARGUMENT},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct settings settings;
-        char origin[64];
         assert_int_equal(load(&settings, cases[i].source, NULL), ERR_OK);
         assert_int_equal(settings.max_batch_size, cases[i].expected);
         assert_int_equal(settings_source(&settings, "MAX_BATCH_SIZE"), cases[i].from);
-        assert_string_equal(settings_origin(&settings, "MAX_BATCH_SIZE", origin, sizeof(origin)),
-                            cases[i].origin);
         settings_done(&settings);
     }
 }
@@ -53,7 +45,6 @@ static void knows_the_references_aliases(void **state)
 {
     (void)state;
     struct settings s;
-    char origin[64];
     LOAD(&s, .environment = {"GUNICORN_WORKERS=3", "GUNICORN_THREADS=4", "GUNICORN_TIMEOUT=5",
                              "GUNICORN_GRACEFUL_TIMEOUT=6", "GUNICORN_KEEPALIVE=7"});
     assert_int_equal(s.io_threads, 3);
@@ -61,8 +52,7 @@ static void knows_the_references_aliases(void **state)
     assert_int_equal(s.request_timeout_ns, UINT64_C(5000000000));
     assert_int_equal(s.drain_timeout_ns, UINT64_C(6000000000));
     assert_int_equal(s.keepalive_timeout_ns, UINT64_C(7000000000));
-    assert_string_equal(settings_origin(&s, "IO_THREADS", origin, sizeof(origin)),
-                        "environment: GUNICORN_WORKERS");
+    assert_int_equal(settings_source(&s, "IO_THREADS"), SETTING_FROM_ENVIRONMENT);
     settings_done(&s);
 
     LOAD(&s, .environment = {"GUNICORN_WORKERS=3", "IO_THREADS=2"});
@@ -71,8 +61,7 @@ static void knows_the_references_aliases(void **state)
 
     LOAD(&s, .environment = {"SAGEMAKER_BIND_TO_PORT=9000", "PORT=8000"});
     assert_int_equal(s.port, 9000);
-    assert_string_equal(settings_origin(&s, "PORT", origin, sizeof(origin)),
-                        "environment: SAGEMAKER_BIND_TO_PORT");
+    assert_int_equal(settings_source(&s, "PORT"), SETTING_FROM_ENVIRONMENT);
     settings_done(&s);
 
     LOAD(&s, .environment = {"SAGEMAKER_BIND_TO_PORT=9000"}, .argv = {"--port", "1"});

@@ -226,8 +226,8 @@ static void pulls_large_answers_through_small_queues(void **state)
     char *body = large_body(size);
     struct client_stream *stream = client_request(&pair.client, "POST", "/hold", SLICE("x"), true);
     client_send(&pair.client);
-    struct h2_whole whole = {.rest = slice_make(body, size)};
-    struct h2_body source = h2_body_whole(&whole);
+    struct whole whole = {.rest = slice_make(body, size)};
+    struct h2_body source = {pull_whole, &whole};
     struct http_response response = {.status = 200, .content_length = size};
     assert_int_equal(h2_respond(pair.server.h2, stream->id, &response, TRACE_DATE, &source),
                      ERR_OK);
@@ -360,8 +360,8 @@ static void answers_with_a_head_alone(void **state)
         client_send(&pair.client);
         struct http_field field = {SLICE("grpc-status"), SLICE("12")};
         struct http_response response = {statuses[i], &field, 1, HTTP_LENGTH_UNKNOWN};
-        struct h2_whole whole = {.rest = SLICE("not sent")};
-        struct h2_body source = h2_body_whole(&whole);
+        struct whole whole = {.rest = SLICE("not sent")};
+        struct h2_body source = {pull_whole, &whole};
         assert_int_equal(h2_respond(pair.server.h2, stream->id, &response, (struct slice){NULL, 0},
                                     statuses[i] == 200 ? NULL : &source),
                          ERR_OK);
