@@ -6,10 +6,9 @@
 #define SERVE_GRPC_CALL_H
 
 #include "http/grpc.h"
-#include "net/loop.h"
 #include "rpc/health.h"
 #include "rpc/inference.h"
-#include "sched/task_pool.h"
+#include "serve/errand.h"
 #include "serve/exchange.h"
 #include "serve/io_thread.h"
 
@@ -45,8 +44,7 @@ struct grpc_call {
     struct predict_request predict; /* borrows from the exchange's body */
 
     /* A reply that is compressed on another thread. */
-    struct task task;
-    struct loop_mail mail;
+    struct errand errand;
     struct slice plain[3]; /* the message, in pieces */
     struct bytes packed;
     int packed_status;

@@ -264,14 +264,14 @@ static void reply_packed(struct exchange *exchange, const struct slice parts[3])
     }
 }
 
-static struct grpc_call *of_task(struct task *task)
+static struct grpc_call *of_errand(struct errand *errand)
 {
-    return (struct grpc_call *)(void *)((char *)task - offsetof(struct grpc_call, task));
+    return (struct grpc_call *)(void *)((char *)errand - offsetof(struct grpc_call, errand));
 }
 
-static void pack_elsewhere(struct task *task)
+static void pack_elsewhere(struct errand *errand)
 {
-    struct grpc_call *call = of_task(task);
+    struct grpc_call *call = of_errand(errand);
     struct gzip *gzip = gzip_new();
     call->packed_status = gzip == NULL
                               ? ERR_NO_MEMORY
@@ -279,16 +279,9 @@ static void pack_elsewhere(struct task *task)
     gzip_free(gzip);
 }
 
-static void post_home(struct task *task)
+static void on_packed(struct errand *errand)
 {
-    struct grpc_call *call = of_task(task);
-    loop_post(call->exchange->io->loop, &call->mail);
-}
-
-static void on_packed(struct loop_mail *mail)
-{
-    struct grpc_call *call =
-        (struct grpc_call *)(void *)((char *)mail - offsetof(struct grpc_call, mail));
+    struct grpc_call *call = of_errand(errand);
     struct exchange *exchange = call->exchange;
     if (!exchange_return(exchange)) {
         return;
@@ -313,10 +306,9 @@ static void begin_packing(struct exchange *exchange)
     call->plain[2] = exchange->after_body;
     exchange->before_body = exchange->after_body = exchange->response_body = SLICE("");
     exchange->response_storage = NULL;
-    call->task = (struct task){.run = pack_elsewhere, .deliver = post_home};
-    call->mail = (struct loop_mail){.deliver = on_packed};
     exchange_leave(exchange);
-    task_pool_submit(exchange->io->shared->tasks, &call->task);
+    errand_run(&call->errand, exchange->io->shared->tasks, exchange->io->loop, pack_elsewhere,
+               on_packed);
 }
 
 void grpc_reply_predict(struct exchange *exchange)

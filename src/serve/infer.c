@@ -13,14 +13,9 @@ static struct inference *of_job(struct job *job)
     return (struct inference *)(void *)((char *)job - offsetof(struct inference, job));
 }
 
-static struct inference *of_task(struct task *task)
+static struct inference *of_errand(struct errand *errand)
 {
-    return (struct inference *)(void *)((char *)task - offsetof(struct inference, task));
-}
-
-static struct inference *of_mail(struct loop_mail *mail)
-{
-    return (struct inference *)(void *)((char *)mail - offsetof(struct inference, mail));
+    return (struct inference *)(void *)((char *)errand - offsetof(struct inference, errand));
 }
 
 /* ---- the end ---- */
@@ -41,30 +36,6 @@ static void fail(struct inference *inference, enum error_code code, const char *
 void infer_done(struct inference *inference)
 {
     bytes_done(&inference->own_reply);
-}
-
-/* ---- work that may be done elsewhere ---- */
-
-/* The work on one of the pool's threads, then `after` on the loop's. */
-static void begin_task(struct inference *inference, void (*work)(struct task *task),
-                       void (*after)(struct loop_mail *mail))
-{
-    inference->mail.deliver = after;
-    inference->task.run = work;
-    task_pool_submit(inference->tasks, &inference->task);
-}
-
-static void post_home(struct task *task)
-{
-    struct inference *inference = of_task(task);
-    loop_post(inference->loop, &inference->mail);
-}
-
-/* Whether nobody waits for the answer any more, after a time in a queue. */
-static bool is_dead(const struct inference *inference)
-{
-    return atomic_load_explicit(&inference->job.cancelled, memory_order_relaxed) ||
-           (inference->deadline_ns != 0 && inference->clock_ns() >= inference->deadline_ns);
 }
 
 /* ---- the answer ---- */
@@ -88,14 +59,14 @@ static void answer(struct inference *inference)
     finish(inference);
 }
 
-static void encode_elsewhere(struct task *task)
+static void encode_elsewhere(struct errand *errand)
 {
-    encode(of_task(task));
+    encode(of_errand(errand));
 }
 
-static void on_encoded(struct loop_mail *mail)
+static void on_encoded(struct errand *errand)
 {
-    answer(of_mail(mail));
+    answer(of_errand(errand));
 }
 
 /* Numbers and texts in a value, which encoding takes its time for. */
@@ -138,7 +109,8 @@ static void job_done(struct job *job)
         finish(inference);
     } else if (inference->tasks != NULL && is_large_answer(inference)) {
         inference->reply = &inference->own_reply;
-        begin_task(inference, encode_elsewhere, on_encoded);
+        errand_run(&inference->errand, inference->tasks, inference->loop, encode_elsewhere,
+                   on_encoded);
     } else {
         bytes_reset(inference->scratch, SCRATCH_KEPT_BYTES);
         inference->reply = inference->scratch;
@@ -248,9 +220,16 @@ static void run_decoded(struct inference *inference)
     submit(inference);
 }
 
-static void decode_elsewhere(struct task *task)
+/* Whether nobody waits for the answer any more, after a time in a queue. */
+static bool is_dead(const struct inference *inference)
 {
-    struct inference *inference = of_task(task);
+    return atomic_load_explicit(&inference->job.cancelled, memory_order_relaxed) ||
+           (inference->deadline_ns != 0 && inference->clock_ns() >= inference->deadline_ns);
+}
+
+static void decode_elsewhere(struct errand *errand)
+{
+    struct inference *inference = of_errand(errand);
     if (is_dead(inference)) {
         inference->status = (enum error_code)error_set(&inference->error, ERR_TIMEOUT,
                                                        "the request's time limit has passed");
@@ -259,9 +238,9 @@ static void decode_elsewhere(struct task *task)
     decode(inference);
 }
 
-static void on_decoded(struct loop_mail *mail)
+static void on_decoded(struct errand *errand)
 {
-    run_decoded(of_mail(mail));
+    run_decoded(of_errand(errand));
 }
 
 static int choose_media(struct inference *inference)
@@ -290,7 +269,6 @@ void infer_start(struct inference *inference, struct deployment *deployment,
 {
     inference->deployment = deployment_ref(deployment);
     inference->queue = queue;
-    inference->task.deliver = post_home;
     bytes_init(&inference->own_reply, INFER_REPLY_MAX_BYTES);
     atomic_init(&inference->job.cancelled, false);
     inference->status = (enum error_code)choose_media(inference);
@@ -299,7 +277,8 @@ void infer_start(struct inference *inference, struct deployment *deployment,
     } else if (placement_is_late(&deployment->placement, inference->deadline_ns)) {
         refuse_late(inference);
     } else if (inference->tasks != NULL && is_large_body(inference)) {
-        begin_task(inference, decode_elsewhere, on_decoded);
+        errand_run(&inference->errand, inference->tasks, inference->loop, decode_elsewhere,
+                   on_decoded);
     } else {
         decode(inference);
         run_decoded(inference);

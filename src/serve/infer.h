@@ -13,12 +13,11 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "codec/codec.h"
-#include "net/loop.h"
 #include "obs/metrics.h"
 #include "sched/inline.h"
 #include "sched/job.h"
-#include "sched/task_pool.h"
 #include "serve/deployment.h"
+#include "serve/errand.h"
 
 /* A body in gzip of so many bytes is decoded off the loop: each may stand for a thousand. */
 #define INFER_LARGE_GZIP_BYTES ((size_t)1024)
@@ -59,8 +58,7 @@ struct inference {
     struct codec_inputs inputs;
     enum media body_media, accept_media;
     struct bytes own_reply;
-    struct task task;
-    struct loop_mail mail; /* "the task is done" */
+    struct errand errand;
     uint64_t began_ns, decoded_ns, encoded_ns;
     struct job job;
     struct error error; /* valid in `finished`; last, as in a job */

@@ -7,6 +7,7 @@
 #include "http/message.h"
 #include "obs/metrics_text.h"
 #include "obs/process.h"
+#include "serve/errand.h"
 #include "serve/io_thread.h"
 #include "serve/rest.h"
 
@@ -24,8 +25,7 @@ _Static_assert((int)KILL_TIMEOUT == (int)BACKEND_KILL_TIMEOUT &&
 /* In its exchange's arena. */
 struct scrape {
     struct exchange *exchange;
-    struct task task;
-    struct loop_mail mail;
+    struct errand errand;
     struct deployment *deployment; /* referenced until it is measured; NULL: none */
     enum metrics_format format;
     bool wants_gzip;
@@ -33,9 +33,9 @@ struct scrape {
     struct bytes text;
 };
 
-static struct scrape *of_task(struct task *task)
+static struct scrape *of_errand(struct errand *errand)
 {
-    return (struct scrape *)(void *)((char *)task - offsetof(struct scrape, task));
+    return (struct scrape *)(void *)((char *)errand - offsetof(struct scrape, errand));
 }
 
 /* ---- the work ---- */
@@ -121,9 +121,9 @@ static int pack(struct bytes *text)
     return status;
 }
 
-static void run(struct task *task)
+static void measure_and_write(struct errand *errand)
 {
-    struct scrape *scrape = of_task(task);
+    struct scrape *scrape = of_errand(errand);
     measure(scrape->exchange->io->shared, scrape->deployment);
     scrape->status = write_text(scrape, &scrape->text);
     if (scrape->status == ERR_OK && scrape->wants_gzip) {
@@ -174,15 +174,9 @@ static void answer(struct scrape *scrape)
     }
 }
 
-static void post_home(struct task *task)
+static void on_written(struct errand *errand)
 {
-    struct scrape *scrape = of_task(task);
-    loop_post(scrape->exchange->io->loop, &scrape->mail);
-}
-
-static void on_written(struct loop_mail *mail)
-{
-    struct scrape *scrape = (struct scrape *)(void *)((char *)mail - offsetof(struct scrape, mail));
+    struct scrape *scrape = of_errand(errand);
     if (scrape->exchange->owner == NULL) {
         bytes_done(&scrape->text); /* nobody waits for it any more */
     }
@@ -215,14 +209,12 @@ void scrape_answer(struct exchange *exchange)
         http_weight(http_request_field(&exchange->request, SLICE("Accept-Encoding")),
                     SLICE("gzip")) > 0;
     scrape->deployment = io->deployment == NULL ? NULL : deployment_ref(io->deployment);
-    scrape->task = (struct task){.run = run, .deliver = post_home};
-    scrape->mail = (struct loop_mail){.deliver = on_written};
     bytes_init(&scrape->text, TEXT_MAX_BYTES);
     if (io->shared->tasks == NULL) {
-        run(&scrape->task);
+        measure_and_write(&scrape->errand);
         answer(scrape);
         return;
     }
     exchange_leave(exchange);
-    task_pool_submit(io->shared->tasks, &scrape->task);
+    errand_run(&scrape->errand, io->shared->tasks, io->loop, measure_and_write, on_written);
 }
