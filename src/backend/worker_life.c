@@ -300,7 +300,8 @@ static int find_signature(struct worker_process *process, const struct worker_pa
     }
     if (ready->size_bytes > WORKER_SIGNATURE_MAX_BYTES || ready->offset > ready->area_bytes ||
         ready->size_bytes > ready->area_bytes - ready->offset) {
-        return error_set(error, ERR_PROTOCOL, "its signature is too large or outside its area");
+        error_set(error, ERR_PROTOCOL, "its signature is too large or outside its area");
+        return ERR_PROTOCOL;
     }
     *ret_signature = slice_make(process->output.at + ready->offset, ready->size_bytes);
     return ERR_OK;
