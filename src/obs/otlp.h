@@ -2,7 +2,8 @@
  * The exporter: a thread that takes spans from their queue in batches and sends them to a collector
  * (OpenTelemetry, "Batching processor" and "OTLP Exporter"). It costs the threads that write spans
  * nothing: while the collector is away or slow, one batch is held and tried again, one that refuses is
- * asked ever less often, the queue fills, and what then comes is dropped. Below the layers that log, so it reports through on_problem.
+ * asked ever less often, the queue fills, and what then comes is dropped. Below the layers that log, so
+ * it reports through on_problem.
  */
 #ifndef OBS_OTLP_H
 #define OBS_OTLP_H
