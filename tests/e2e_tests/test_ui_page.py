@@ -189,6 +189,15 @@ def test_sends_the_example(open_browser, server):
     expect_silent_console(browser)
 
 
+def test_a_refresh_leaves_the_choices_alone(open_browser, server):
+    browser = open_browser()
+    open_page(browser, server)
+    options = browser.find_elements(By.CSS_SELECTOR, "#content-type option, #accept option")
+    assert len(options) > 4
+    browser.execute_script("showChoices(service.model)")
+    assert all(option.is_enabled() for option in options)  # a replaced one is stale
+
+
 def test_sends_with_the_keyboard_and_keeps_a_written_body(open_browser, server):
     browser = open_browser()
     open_page(browser, server)
