@@ -32,55 +32,65 @@ import wrk
 from processes import NotUsable, stop_all
 
 TIME_LIMIT_S = {False: 590, True: 120}
-TIME_FOR_ROUNDS_S = {False: 480, True: 80}  # after that each measurement takes one round only
+TIME_FOR_ROUNDS_S = {False: 520, True: 90}  # shared out: see share_time
 DOCUMENT = contenders.ROOT / "docs/performance.md"
 PICTURE = contenders.ROOT / "docs/bench.svg"
 
-# (what it says when it cannot be done, function; it returns rows and perhaps contenders)
-WITH_TARGET = [
-    ("the rows beside nginx", small.measure_beside_nginx),
-    ("the rows beside other servers", small.measure_beside_peers),
-    ("the rows over gRPC", rpc.measure_grpc),
-    ("the native model", native.measure_native),
-    ("the worker's own time", native.measure_worker_overhead),
-    ("the slow model", large.measure_slow_model),
-    ("the wide body", large.measure_wide_body),
-    ("the overload", overload.measure_overload),
-    ("tracing", tracing.measure_tracing),
-    ("broken collectors", tracing.measure_broken_collectors),
-    ("idle memory", resources.measure_memory),
-    ("large beside small requests", resources.measure_patience),
-    ("idle connections", resources.measure_idle_connections),
-    ("the start", resources.measure_start),
-]
-WITHOUT_TARGET = [
-    ("the backend layer", small.measure_backend),
-    ("the codecs", large.measure_codecs),
-    ("memory after a burst", resources.measure_burst_memory),
-    ("connections on two loops", resources.measure_spread),
+# (what it says when it cannot be done, function, seconds it takes where all rounds fit); a function
+# returns rows and perhaps contenders
+STEPS = [
+    ("the rows beside nginx", small.measure_beside_nginx, 55),
+    ("the rows beside other servers", small.measure_beside_peers, 95),
+    ("the rows over gRPC", rpc.measure_grpc, 40),
+    ("the native model", native.measure_native, 40),
+    ("the worker's own time", native.measure_worker_overhead, 35),
+    ("the slow model", large.measure_slow_model, 35),
+    ("the wide body", large.measure_wide_body, 30),
+    ("the overload", overload.measure_overload, 30),
+    ("tracing", tracing.measure_tracing, 55),
+    ("broken collectors", tracing.measure_broken_collectors, 90),
+    ("idle memory", resources.measure_memory, 5),
+    ("large beside small requests", resources.measure_patience, 20),
+    ("idle connections", resources.measure_idle_connections, 30),
+    ("the start", resources.measure_start, 5),
+    ("the backend layer", small.measure_backend, 10),
+    ("the codecs", large.measure_codecs, 20),
+    ("memory after a burst", resources.measure_burst_memory, 15),
+    ("connections on two loops", resources.measure_spread, 5),
 ]
 
 
-def measure(the_lab, steps):
+def share_time(planned_s, left_s):
+    """Seconds that the first of the measurements to come may take. Each gives up the same share of its rounds
+    on a machine that is too slow for all, and what one does not use is for those after it."""
+    return left_s * planned_s[0] / sum(planned_s)
+
+
+def measure(the_lab, steps, end):
+    """(rows, contenders) of all steps, whose rounds have time until `end`."""
     rows, found = [], []
-    for what, step in steps:
-        print(f"bench: {what}", file=sys.stderr, flush=True)
+    for number, (what, step, _) in enumerate(steps):
+        started = time.monotonic()
+        the_lab.deadline = started + share_time([planned for *_, planned in steps[number:]], end - started)
+        the_lab.cut_short = False
         try:
             result = step(the_lab)
         except (NotUsable, wrk.BadRound, OSError) as problem:
             the_lab.leave_out(what, problem)
             continue
+        if the_lab.cut_short:
+            the_lab.leave_out(f"rounds of {what}", "time ran short")
         more, others = result if isinstance(result, tuple) else (result, [])
         rows += more
         found += others
+        print(f"bench: {what}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     return rows, found
 
 
 def run_all(the_lab):
     started = time.monotonic()
     load_before = os.getloadavg()[0]
-    rows, found = measure(the_lab, WITH_TARGET)
-    extra, _ = measure(the_lab, WITHOUT_TARGET)
+    rows, found = measure(the_lab, STEPS, started + TIME_FOR_ROUNDS_S[the_lab.quick])
     judged = [row for row in rows if row.target]
     return {
         "date": datetime.date.today().isoformat(),
@@ -91,7 +101,7 @@ def run_all(the_lab):
         "took_s": time.monotonic() - started,
         "versions": contenders.versions(),
         "rows": judged,
-        "extra_rows": [row for row in rows if not row.target] + extra,
+        "extra_rows": [row for row in rows if not row.target],
         "contenders": found,
         "left_out": the_lab.left_out,
     }
@@ -128,7 +138,6 @@ def main():
         found = run_all(lab.Lab(
             scratch=scratch, keep=keep, rounds=2 if options.quick else 8,
             seconds=1 if options.quick else 2, quick=options.quick,
-            deadline=time.monotonic() + TIME_FOR_ROUNDS_S[options.quick],
         ))
     (keep / "bench.json").write_text(report.as_json(found))
     markdown = report.as_markdown(found)

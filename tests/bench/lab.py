@@ -18,21 +18,19 @@ class Lab:
     keep: pathlib.Path  # build/bench/: models, bench.json
     rounds: int
     seconds: int  # of one round of load
-    deadline: float
     quick: bool
+    deadline: float = float("inf")  # of the measurement's rounds
     left_out: list = dataclasses.field(default_factory=list)
+    cut_short: bool = False  # the measurement took fewer rounds than it wanted
     runtime: str = ""  # the shared library that onnxd itself has loaded
     constant_per_s: float = 0  # what nginx answers a second with a constant, to the same client
-    hurried: bool = False
     cpus: int = len(os.sched_getaffinity(0))
 
     def repeat(self, limit=None):
         """Numbers of rounds; ends early, but not before one, when time is running out."""
         for number in range(min(self.rounds, limit or self.rounds)):
             if number > 0 and time.monotonic() > self.deadline:
-                if not self.hurried:
-                    self.leave_out("rounds", "time ran out, the later measurements took one round")
-                self.hurried = True
+                self.cut_short = True
                 return
             yield number
 

@@ -223,3 +223,16 @@ def test_the_table_replaces_only_what_is_between_its_markers(bench, tmp_path):
     document.write_text("no markers")
     with pytest.raises(ValueError):
         report.publish(document, "new")
+
+
+@pytest.mark.parametrize("left_s, shares", [(100, [50, 25, 25]), (50, [25, 12.5, 12.5])])
+def test_the_time_is_shared_by_what_measurements_need(bench, left_s, shares):
+    planned = [40, 20, 20]
+    given = []
+    for number in range(len(planned)):
+        given.append(bench("bench").share_time(planned[number:], left_s - sum(given)))
+    assert given == pytest.approx(shares)
+
+
+def test_what_one_measurement_leaves_is_for_the_later_ones(bench):
+    assert bench("bench").share_time([20, 20], 100) == 50
