@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """budget.py [--write]: instructions a request, counted by callgrind, against tests/bench/budget.json.
 
-onnxd runs under valgrind with one loop thread and answers a fixed number of requests of one client
-on one connection, for each scenario first few and then many. A request for /metrics ends each
+onnxd runs under valgrind with one loop thread, once without tracing and once with it, and answers a
+fixed number of requests of one client on one connection, for each scenario first few and then many. A request for /metrics ends each
 part: callgrind writes down and forgets its counts whenever MARK is called. What the many cost more
 than the few is the cost of the further ones, so that start-up and the marks cancel out. Instructions
 of the runtime's library are left out: they depend on its release and on the processor, not on us.
 The C library is told to take the variants of memcpy and its like that every processor has.
+Of tracing that is the requests' part: the collector is asked after the end.
 Fails when a scenario costs more than its budget and 5 %; --write makes what was counted the budget.
 A budget holds for the compiler, C library and architecture it was taken with; elsewhere the counts
 are printed and nothing is judged.
@@ -35,7 +36,7 @@ MODEL = ROOT / "examples/models/iris_logistic_regression"
 TOLERANCE = 1.05
 FEW, MANY = 50, 550
 MARK = "metrics_write"  # of src/obs/metrics.c: what GET /metrics calls, and nothing else
-TIME_LIMIT_S = 118
+TIME_LIMIT_S = 236
 READY_TIMEOUT_S = 90
 COMPILER = re.compile(r'^set\(CMAKE_C_COMPILER_(ID|VERSION) "([^".]*)', re.M)
 # All that glibc chooses its string functions by (its sysdeps/x86/cpu-tunables.c, 2.33 and newer); it
@@ -48,10 +49,22 @@ NOT_OURS = re.compile(r"/(libonnxruntime|libstdc\+\+|ld-linux|libm\.|libgcc_s)")
 
 FLOWER = "5.1,3.5,1.4,0.2"
 ROWS_100 = "[" + ",".join(f"[5.{i % 10},3.5,1.{i % 7},0.2]" for i in range(100)) + "]"
+JSON_ROW = f'{{"instances":[[{FLOWER}]]}}'
 SCENARIOS = {
-    "json_row": ("application/json", f'{{"instances":[[{FLOWER}]]}}'),
-    "csv_row": ("text/csv", FLOWER + "\n"),
-    "json_100_rows": ("application/json", ROWS_100),
+    "json_row": request_of(JSON_ROW, "application/json"),
+    "csv_row": request_of(FLOWER + "\n", "text/csv"),
+    "json_100_rows": request_of(ROWS_100, "application/json"),
+}
+# No trace begins here, so that a request is recorded where its client's trace is, and only there.
+TRACING = {
+    "OTEL_ENABLED": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
+    "OTEL_TRACES_SAMPLER": "parentbased_always_off", "OTEL_BSP_SCHEDULE_DELAY": "3600000",
+    "OTEL_BSP_MAX_QUEUE_SIZE": "65536", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "65536",
+}
+PARENT = b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"
+TRACED_SCENARIOS = {
+    "not_recorded": SCENARIOS["json_row"],
+    "recorded": SCENARIOS["json_row"].replace(b"\r\n\r\n", b"\r\n" + PARENT + b"\r\n", 1),
 }
 
 
@@ -98,36 +111,36 @@ def send_all(connection, request, count):
             raise NotUsable(f"refused: {request[:200]!r}")
 
 
-def send_parts(port):
+def send_parts(port, scenarios):
     """Names of the parts in the order in which their counts are written."""
     mark = b"GET /metrics HTTP/1.1\r\nHost: bench\r\n\r\n"
     parts = ["start"]
     with socket.create_connection(("127.0.0.1", port), timeout=READY_TIMEOUT_S) as connection:
         send_all(connection, mark, 1)
-        for scenario, (content_type, body) in SCENARIOS.items():
+        for scenario, request in scenarios.items():
             for count in (FEW, FEW, MANY):  # the first part warms buffers up and is not used
-                send_all(connection, request_of(body, content_type), count)
+                send_all(connection, request, count)
                 send_all(connection, mark, 1)
                 parts.append((scenario, count))
     return parts
 
 
-def measure():
-    """{scenario: {object: instructions a request}}"""
+def measure(scenarios, settings):
+    """{scenario: {object: instructions a request}} of one server."""
     with tempfile.TemporaryDirectory(prefix="onnxd-budget-") as scratch:
         port = free_port()
         file = pathlib.Path(scratch) / "counts"
         environment = clean_environment(
             scratch, HOST="127.0.0.1", PORT=str(port), GRPC_PORT="0", IO_THREADS="1",
             EXECUTION="inline",  # valgrind is slow enough to have the model pooled
-            ONNX_INTRA_OP_THREADS="1", OTEL_ENABLED="false", SM_MODEL_DIR=str(MODEL),
-            REQUEST_TIMEOUT_S="0", KEEPALIVE_TIMEOUT_S="600", GLIBC_TUNABLES=TUNABLES,
+            ONNX_INTRA_OP_THREADS="1", SM_MODEL_DIR=str(MODEL), REQUEST_TIMEOUT_S="0",
+            KEEPALIVE_TIMEOUT_S="600", GLIBC_TUNABLES=TUNABLES, **settings,
         )
         command = [shutil.which("valgrind"), "--tool=callgrind", f"--callgrind-out-file={file}",
                    f"--dump-before={MARK}", ROOT / "build/onnxd", "serve"]
         with Process(command, environment, scratch, "onnxd") as process:
             wait_until_ready(process, port)
-            parts = send_parts(port)
+            parts = send_parts(port, scenarios)
             process.child.send_signal(signal.SIGTERM)
             process.child.wait(READY_TIMEOUT_S)
         files = [pathlib.Path(f"{file}.{number}") for number in range(1, len(parts) + 1)]
@@ -137,7 +150,7 @@ def measure():
         counted = {part: count_instructions(one) for part, one in zip(parts, files)}
     return {scenario: {name: round((many - counted[scenario, FEW][name]) / (MANY - FEW))
                        for name, many in counted[scenario, MANY].most_common()}
-            for scenario in SCENARIOS}
+            for scenario in scenarios}
 
 
 def toolchain():
@@ -190,7 +203,7 @@ def main():
     signal.signal(signal.SIGALRM, stop_in_time)
     signal.alarm(TIME_LIMIT_S)
     try:
-        parts = measure()
+        parts = {**measure(SCENARIOS, {"OTEL_ENABLED": "false"}), **measure(TRACED_SCENARIOS, TRACING)}
     except NotUsable as problem:
         sys.exit(f"budget: error: {problem}")
     counted = {scenario: sum(counts.values()) for scenario, counts in parts.items()}

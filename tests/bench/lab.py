@@ -26,9 +26,11 @@ class Lab:
     constant_per_s: float = 0  # what nginx answers a second with a constant, to the same client
     cpus: int = len(os.sched_getaffinity(0))
 
-    def repeat(self, limit=None):
-        """Numbers of rounds; ends early, but not before one, when time is running out."""
-        for number in range(min(self.rounds, limit or self.rounds)):
+    def repeat(self, wanted=None):
+        """Numbers of rounds, as many as are wanted, else the lab's own, which no quick bench passes; ends
+        early, but not before one, when time is running out."""
+        wanted = wanted or self.rounds
+        for number in range(min(wanted, self.rounds) if self.quick else wanted):
             if number > 0 and time.monotonic() > self.deadline:
                 self.cut_short = True
                 return
@@ -69,8 +71,8 @@ class Lab:
     def run_codec(self, case, file, features, milliseconds):
         return self._program("bench_codec", case, file, features, milliseconds)
 
-    def run_open_loop(self, port, request_file, per_second, warm_up_ms, seconds, connections):
-        return self._program("open_loop", port, request_file, per_second, warm_up_ms, seconds, connections)
+    def run_open_loop(self, port, request_file, per_second, warm_up_ms, load_ms, connections):
+        return self._program("open_loop", port, request_file, per_second, warm_up_ms, load_ms, connections)
 
     def load_bare(self, model, threads):
         """(process that has loaded a model and waits, nanoseconds the loading took)."""

@@ -223,13 +223,13 @@ static uint64_t next_gap(uint64_t *state, double rate)
     return (uint64_t)(-log(uniform) / rate * 1e9);
 }
 
-static void run(struct load *load, double rate, uint64_t warm_up_ms, uint64_t seconds)
+static void run(struct load *load, double rate, uint64_t warm_up_ms, uint64_t load_ms)
 {
     struct epoll_event events[EVENTS_MAX];
     uint64_t state = UINT64_C(0x9e3779b97f4a7c15);
     load->start_ns = clock_monotonic_ns();
     load->warm_ns = load->start_ns + warm_up_ms * CLOCK_NS_PER_MS;
-    load->end_ns = load->warm_ns + seconds * CLOCK_NS_PER_S;
+    load->end_ns = load->warm_ns + load_ms * CLOCK_NS_PER_MS;
     uint64_t due = load->start_ns;
     for (;;) {
         uint64_t now = clock_monotonic_ns();
@@ -289,12 +289,12 @@ static struct samples accepted(const struct load *load)
     return all;
 }
 
-static void print_result(struct load *load, uint64_t seconds)
+static void print_result(struct load *load, uint64_t load_ms)
 {
     static const char *const names[] = {"ok", "rejected", "late", "failed"};
     struct samples taken = accepted(load);
     printf("{\"goodput_per_s\": %.3f, \"sent\": %" PRIu64 ", \"not_sent\": %" PRIu64,
-           (double)load->ok_in_time / (double)seconds, load->sent, load->not_sent);
+           1e3 * (double)load->ok_in_time / (double)load_ms, load->sent, load->not_sent);
     for (int i = 0; i < OUTCOME_COUNT; i++) {
         printf(", \"%s\": %zu, \"%s_p50_ms\": %.3f, \"%s_p99_ms\": %.3f", names[i],
                load->outcomes[i].count, names[i], percentile_ms(&load->outcomes[i], 50), names[i],
@@ -309,10 +309,10 @@ int main(int argc, char **argv)
 {
     if (argc != 7) {
         measure_fail(
-            "usage: open_loop PORT REQUEST-FILE PER-SECOND WARM-UP-MS SECONDS CONNECTIONS");
+            "usage: open_loop PORT REQUEST-FILE PER-SECOND WARM-UP-MS LOAD-MS CONNECTIONS");
     }
     uint64_t warm_up_ms = measure_parse_count(argv[4], 60000, "WARM-UP-MS");
-    uint64_t seconds = measure_parse_count(argv[5], 600, "SECONDS");
+    uint64_t load_ms = measure_parse_count(argv[5], 600000, "LOAD-MS");
     uint64_t rate = measure_parse_count(argv[3], PER_SECOND_MAX, "PER-SECOND");
     static struct load load; /* what it points to lives as long as the program */
     load = (struct load){
@@ -330,9 +330,9 @@ int main(int argc, char **argv)
     }
     for (int i = 0; i < OUTCOME_COUNT; i++) {
         load.outcomes[i].ns =
-            alloc(2 * rate * (warm_up_ms / 1000 + seconds + 1), sizeof(*load.outcomes[i].ns));
+            alloc(2 * rate * ((warm_up_ms + load_ms) / 1000 + 1), sizeof(*load.outcomes[i].ns));
     }
-    run(&load, (double)rate, warm_up_ms, seconds);
-    print_result(&load, seconds);
+    run(&load, (double)rate, warm_up_ms, load_ms);
+    print_result(&load, load_ms);
     return 0;
 }

@@ -41,7 +41,7 @@ def measure_overload(lab):
             peak = wrk.measure(onnxd, lab.scratch, CLOSED_CONNECTIONS, 2)
             between = onnxd.process.thread_cpu_ns()[loop]
             over = lab.run_open_loop(onnxd.port, request, round(FACTOR * peak.requests_per_s), 1000,
-                                     seconds - 1, OPEN_CONNECTIONS)
+                                     1000 * (seconds - 1), OPEN_CONNECTIONS)
             ended = onnxd.process.thread_cpu_ns()[loop]
             found.append(summarise(peak, over, (between - started) / 1e3, (ended - between) / 1e3, seconds))
             goodput.samples.append(over["goodput_per_s"] / peak.requests_per_s)

@@ -75,7 +75,8 @@ def test_a_budget_of_another_toolchain_is_not_judged_and_says_so(bench, here, ju
 def test_the_budget_names_its_toolchain_and_all_scenarios(bench):
     budget = bench("budget")
     written = json.loads(budget.BUDGET.read_text())
-    assert written["instructions"].keys() == budget.SCENARIOS.keys() and written["toolchain"]
+    assert written["instructions"].keys() == budget.SCENARIOS.keys() | budget.TRACED_SCENARIOS.keys()
+    assert written["toolchain"]
 
 
 @pytest.mark.parametrize("samples, limits, verdict", [
@@ -186,7 +187,7 @@ def test_the_open_loop_tells_served_refused_and_late_requests_apart(tmp_path):
     server = AnsweringServer(("127.0.0.1", 0), Answers)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with server, contextlib.closing(server.socket):
-        command = [build_dir() / "bench/open_loop", str(server.server_address[1]), request, "200", "1000", "1", "1000"]
+        command = [build_dir() / "bench/open_loop", str(server.server_address[1]), request, "200", "1000", "1000", "1000"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         server.shutdown()
     assert done.returncode == 0, done.stderr
