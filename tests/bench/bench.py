@@ -32,14 +32,14 @@ import wrk
 from processes import NotUsable, stop_all
 
 TIME_LIMIT_S = {False: 590, True: 120}
-TIME_FOR_ROUNDS_S = {False: 520, True: 90}  # shared out: see share_time
+TIME_FOR_ROUNDS_S = {False: 545, True: 95}  # shared out: see share_time
 DOCUMENT = contenders.ROOT / "docs/performance.md"
 PICTURE = contenders.ROOT / "docs/bench.svg"
 
 # (what it says when it cannot be done, function, seconds it takes where all rounds fit); a function
 # returns rows and perhaps contenders
 STEPS = [
-    ("the rows beside nginx", small.measure_beside_nginx, 55),
+    ("the rows beside nginx", small.measure_beside_nginx, 54),
     ("the rows beside other servers", small.measure_beside_peers, 80),
     ("the rows over gRPC", rpc.measure_grpc, 37),
     ("the native model", native.measure_native, 35),
@@ -47,8 +47,8 @@ STEPS = [
     ("the slow model", large.measure_slow_model, 35),
     ("the wide body", large.measure_wide_body, 25),
     ("the overload", overload.measure_overload, 25),
-    ("tracing", tracing.measure_tracing, 55),
-    ("broken collectors", tracing.measure_broken_collectors, 90),
+    ("tracing", tracing.measure_tracing, 50),
+    ("broken collectors", tracing.measure_broken_collectors, 80),
     ("idle memory", resources.measure_memory, 5),
     ("large beside small requests", resources.measure_patience, 20),
     ("idle connections", resources.measure_idle_connections, 25),
