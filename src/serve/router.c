@@ -39,13 +39,22 @@ static struct route find_fixed(const struct settings *settings, struct slice pat
     return none;
 }
 
-struct route router_find(const struct settings *settings, struct slice path)
+static struct route find_exact(const struct settings *settings, struct slice path)
 {
     static const struct route metrics = {HANDLER_METRICS, ALLOW_GET};
     struct route route = find_fixed(settings, path);
     bool asked = route.handler == HANDLER_NONE && settings->prometheus_enabled &&
                  slice_eq(path, settings->prometheus_path);
     return asked ? metrics : route;
+}
+
+struct route router_find(const struct settings *settings, struct slice path)
+{
+    struct route route = find_exact(settings, path);
+    bool ends_in_slash = path.len > 1 && path.ptr[path.len - 1] == '/';
+    return route.handler == HANDLER_NONE && ends_in_slash
+               ? find_exact(settings, slice_head(path, path.len - 1))
+               : route;
 }
 
 int router_check(const struct settings *settings, struct error *error)

@@ -18,7 +18,10 @@ struct route {
     unsigned allow;
 };
 
-/* The path is compared as it came, without decoding; everything below /docs/ and /ui/ is its page's. */
+/*
+ * The path is compared as it came, without decoding; one slash at its end makes no difference, unless
+ * PROMETHEUS_PATH says so. Everything below /docs/ and /ui/ is its page's.
+ */
 struct route router_find(const struct settings *settings, struct slice path);
 
 /* ERR_CONFIG, naming both, where PROMETHEUS_PATH is a path that another handler answers. */

@@ -42,11 +42,19 @@ def test_head_is_get_without_a_body(server, path):
             assert head["content-length"] == got["content-length"]
 
 
-@pytest.mark.parametrize("path", ["/nope", "/", "/live/", "//live", "/LIVE", "/invocations/x", "/docs", "/openapi.yaml"])
+@pytest.mark.parametrize("path", ["/nope", "/", "/nope/", "/live//", "//live", "/LIVE", "/invocations/x", "/docs", "/openapi.yaml"])
 def test_unknown_path_is_404(server, path):
     response = server.get(path)
     assert response.status_code == 404
     assert response.json()["error"]
+
+
+def test_a_slash_at_the_end_makes_no_difference(server):
+    assert server.get("/ready/").status_code == 200
+    answers = [server.request("POST", path, content="[[1,2]]", headers={"Content-Type": "application/json"})
+               for path in ("/invocations", "/invocations/", "/invocations/?a=b")]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert len({answer.content for answer in answers}) == 1
 
 
 def test_unknown_path_takes_no_method(server):

@@ -36,7 +36,11 @@ static void paths_are_compared_as_they_came(void **state)
         {"/", HANDLER_NONE, HANDLER_NONE},
         {"", HANDLER_NONE, HANDLER_NONE},
         {"*", HANDLER_NONE, HANDLER_NONE},
-        {"/live/", HANDLER_NONE, HANDLER_NONE},
+        {"/live/", HANDLER_LIVE, HANDLER_LIVE},
+        {"/invocations/", HANDLER_INVOCATIONS, HANDLER_INVOCATIONS},
+        {"/m/", HANDLER_METRICS, HANDLER_NONE},
+        {"/live//", HANDLER_NONE, HANDLER_NONE},
+        {"//", HANDLER_NONE, HANDLER_NONE},
         {"/Live", HANDLER_NONE, HANDLER_NONE},
         {"/%6cive", HANDLER_NONE, HANDLER_NONE},
         {"//live", HANDLER_NONE, HANDLER_NONE},
@@ -48,6 +52,16 @@ static void paths_are_compared_as_they_came(void **state)
         assert_int_equal(router_find(&on, path).handler, cases[i].on);
         assert_int_equal(router_find(&off, path).handler, cases[i].off);
     }
+}
+
+static void a_slash_of_the_metrics_own_counts(void **state)
+{
+    (void)state;
+    struct settings settings = some_settings(true, true);
+    settings.prometheus_path = SLICE("/live/");
+    assert_int_equal(router_check(&settings, NULL), ERR_OK);
+    assert_int_equal(router_find(&settings, SLICE("/live/")).handler, HANDLER_METRICS);
+    assert_int_equal(router_find(&settings, SLICE("/live")).handler, HANDLER_LIVE);
 }
 
 static void methods_fit_or_are_told_which_do(void **state)
@@ -108,6 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paths_are_compared_as_they_came),
+        cmocka_unit_test(a_slash_of_the_metrics_own_counts),
         cmocka_unit_test(methods_fit_or_are_told_which_do),
         cmocka_unit_test(metrics_have_a_path_of_their_own),
     };
