@@ -11,7 +11,7 @@ COMMITS ?= origin/main..HEAD
 
 include container/containers.mk
 
-.PHONY: help run demo build test test-unit test-integration test-e2e dev clang asan tsan fuzz soak \
+.PHONY: help run demo build test test-unit test-integration test-e2e warnings asan tsan fuzz soak \
         soak-workers prometheus-check bench bench-quick bench-budget bench-budget-write grpc-generate \
         grpc-check lint tidy format setup lock ci clean distclean env-sklearn env-torch env-tensorflow \
         test-frameworks lint-automation check-commits coverage
@@ -56,13 +56,10 @@ test-frameworks: ## PyTorch and TensorFlow models: set up both (2.5 GB), run the
 env-sklearn env-torch env-tensorflow: ## a Python to serve such models with: .venv.<framework>/
 	@scripts/setup $@
 
-dev: ## build with gcc -O2, warnings are errors: build-dev/
-	@scripts/setup test
-	@scripts/build dev
-
-clang: ## build with clang, warnings are errors: build-clang/
+warnings: ## build with gcc (build/) and clang (build-asan/), warnings are errors
 	@scripts/setup ci
-	@scripts/build clang
+	@ONNXD_WERROR=ON scripts/build release
+	@ONNXD_WERROR=ON scripts/build asan
 
 asan: ## all tests under AddressSanitizer and UBSan
 	@scripts/setup ci
@@ -140,7 +137,7 @@ check-commits: ## the messages of the commits of COMMITS (origin/main..HEAD)
 
 tidy: ## clang-tidy with the checks of .clang-tidy
 	@scripts/setup ci
-	@scripts/build clang
+	@scripts/build asan
 	@scripts/check-tidy
 
 format: ## format all C source in place
