@@ -142,8 +142,10 @@ static void describe_end(const struct worker *worker, int pid, int status, struc
         became = "was killed";
         break;
     case WORKER_END_MEMORY:
-        became = worker->killed ? "was killed" : "is replaced";
-        verdict->level = worker->killed ? LOG_WARNING : LOG_INFO;
+        became = worker->killed     ? "was killed"
+                 : worker->runs < 2 ? "is replaced after a single run"
+                                    : "is replaced";
+        verdict->level = worker->killed || worker->runs < 2 ? LOG_WARNING : LOG_INFO;
         break;
     case WORKER_END_PROTOCOL:
         became = "was killed, it broke the protocol";
