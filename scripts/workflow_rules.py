@@ -2,7 +2,7 @@
 
 An action is pinned to a commit whose tag stands beside it; a workflow has no permissions that a job of
 it does not name, and replaces its own older run; a job has a time limit; and what a step runs is one
-command, so that whatever CI does can be done by hand.
+command, or targets of the Makefile, so that whatever CI does can be done by hand.
 """
 
 import re
@@ -14,6 +14,9 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v[0-9][\w.]*|\./\.github/actions/[\w-]+")
 USES = re.compile(r"\buses: *(.*)")
+TARGETS = re.compile(r"^([a-z][a-z0-9 -]*):(?!=)", re.M)
+VARIABLE = re.compile(r"\b[A-Z_]+=(\${{.*?}}|\S*)")
+MATRIX = re.compile(r"\${{ *matrix\.([\w-]+) *}}")
 
 
 def check_pins(text):
@@ -29,6 +32,31 @@ def check_steps(steps, where):
             yield f"{where}: a step runs more than one command: {command.splitlines()[0]}"
 
 
+def makefile_targets():
+    texts = [(ROOT / name).read_text() for name in ("Makefile", "container/containers.mk")]
+    return {word for text in texts for words in TARGETS.findall(text) for word in words.split()}
+
+
+def targets_of(step, matrix):
+    """What `targets:` of a step names, a matrix's values put in."""
+    text = VARIABLE.sub("", str(step.get("with", {}).get("targets", "")))
+    found = MATRIX.search(text)
+    if found is None:
+        return text.split()
+    name = found[1]
+    values = [*matrix.get(name, []), *(more[name] for more in matrix.get("include", []) if name in more)]
+    return [word for value in values for word in MATRIX.sub(str(value), text).split()]
+
+
+def check_targets(job, where):
+    matrix = job.get("strategy", {}).get("matrix", {})
+    known = makefile_targets()
+    for step in job.get("steps", []):
+        for word in targets_of(step, matrix):
+            if word not in known:
+                yield f"{where}: the Makefile has no target {word}"
+
+
 def check_workflow(workflow):
     if workflow.get("permissions") != {}:
         yield "permissions: {} is missing at its top"
@@ -40,6 +68,7 @@ def check_workflow(workflow):
         if not job.get("permissions"):
             yield f"{name}: no permissions of its own"
         yield from check_steps(job.get("steps", []), name)
+        yield from check_targets(job, name)
 
 
 def check(path):

@@ -1,5 +1,5 @@
 /*
- * Which file of a model directory is the model, and of which kind (CONTRACT section 1). Opening it is
+ * Which file of a model directory is the model, and of which kind (README, "A model directory"). Opening it is
  * somebody else's.
  */
 #ifndef BACKEND_ARTIFACT_H

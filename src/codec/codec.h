@@ -44,7 +44,7 @@ struct codec_mapping {
 };
 
 /*
- * The settings that concern payloads (the contract's section 3), borrowed from the configuration.
+ * The settings that concern payloads (README, "Payload"), borrowed from the configuration.
  * Zero-initialised members mean "not set" except where a default stands in codec_options_default.
  */
 struct codec_options {

@@ -104,6 +104,8 @@ enum setting_source {
 /* How many settings the table has (checked when it is compiled). */
 enum { SETTINGS_COUNT = 95 };
 
+enum { SETTINGS_IO_THREADS_MAX = 256 }; /* of io_threads, and of what the CPU quota may ask for */
+
 struct settings {
     /* Service */
     uint16_t port; /* 0: any free one */

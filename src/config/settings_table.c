@@ -218,7 +218,7 @@ const struct setting settings_table[] = {
      .min = SECONDS(0.01), .max = DAY, .help = "longest time a request's head may take to arrive"},
 
     {ROW("IO_THREADS", io_threads), PROCESS, .type = SETTING_COUNT, .initial = "0",
-     .max = THREADS_MAX, .alias = "GUNICORN_WORKERS", .unset = "from the CPU quota",
+     .max = SETTINGS_IO_THREADS_MAX, .alias = "GUNICORN_WORKERS", .unset = "from the CPU quota",
      .help = "threads that serve connections"},
     {ROW("MODEL_INSTANCES", model_instances), PROCESS, .type = SETTING_COUNT, .initial = "0",
      .max = THREADS_MAX, .manifest = true, .alias = "GUNICORN_THREADS",
@@ -361,7 +361,7 @@ const struct setting settings_table[] = {
      .unset = "the program inside onnxd",
      .help = "another worker program and its arguments, with spaces between"},
     {ROW("WORKER_ENVIRONMENT", worker_environment), WORKER, .type = SETTING_TEXT, .unset = "none",
-     .help = "more variables workers are given, with commas between"},
+     .help = "names of more variables that workers are given, with commas between"},
     {ROW("WORKER_MAX_RSS_MB", worker_max_rss_mb), WORKER, .type = SETTING_COUNT, .initial = "0",
      .max = 1 << 24, .manifest = true, .unset = "no limit",
      .help = "a worker with more resident memory, in MiB, is replaced"},

@@ -18,8 +18,6 @@
 #include "serve/loader.h"
 #include "serve/router.h"
 
-#define IO_THREADS_MAX 256
-
 struct server {
     const struct server_options *options;
     struct server_shared shared;
@@ -62,7 +60,7 @@ static int init_shared(struct server *server, struct error *error)
 {
     struct server_shared *shared = &server->shared;
     unsigned count = shared->settings.io_threads == 0 ? cpu_quota() : shared->settings.io_threads;
-    count = count > IO_THREADS_MAX ? IO_THREADS_MAX : count;
+    count = count > SETTINGS_IO_THREADS_MAX ? SETTINGS_IO_THREADS_MAX : count;
     shared->clock_ns = clock_monotonic_ns;
     shared->metrics = metrics_new(server->options->version);
     shared->threads = mem_zalloc(count, sizeof(shared->threads[0]));

@@ -7,7 +7,7 @@ part: callgrind writes down and forgets its counts whenever MARK is called. What
 than the few is the cost of the further ones, so that start-up and the marks cancel out. Instructions
 of the runtime's library are left out: they depend on its release and on the processor, not on us.
 The C library is told to take the variants of memcpy and its like that every processor has.
-Of tracing that is the requests' part: the collector is asked after the end.
+Of tracing only the requests' part is counted: the exporter would send after the end.
 Fails when a scenario costs more than its budget and 5 %; --write makes what was counted the budget.
 A budget holds for the compiler, C library and architecture it was taken with; elsewhere the counts
 are printed and nothing is judged.

@@ -58,6 +58,19 @@ def test_workflows_are_held_to_rules(change, complaint):
 
 
 @pytest.mark.skipif(not WORKFLOWS.is_dir(), reason="an image's build has no .github/")
+@pytest.mark.parametrize("targets, matrix, missing", [
+    ("build test-unit", {}, []),
+    ("fuzz FUZZ_SECONDS=${{ github.event_name == 'schedule' && 600 || 15 }}", {}, []),
+    ("build-images CONTAINER_COMMAND=docker", {}, []),
+    ("buidl", {}, ["buidl"]),
+    ("${{ matrix.target }}", {"target": ["asan", "dev"], "include": [{"target": "build nothing"}]}, ["dev", "nothing"]),
+])
+def test_workflows_run_targets_that_exist(targets, matrix, missing):
+    job = {"strategy": {"matrix": matrix}, "steps": [{"uses": "./.github/actions/make", "with": {"targets": targets}}]}
+    found = list(script("workflow_rules.py").check_targets(job, "a job"))
+    assert found == [f"a job: the Makefile has no target {word}" for word in missing]
+
+
 def test_the_workflows_of_the_service_before_are_all_there():
     names = {path.stem for path in WORKFLOWS.glob("*.yml")}
     assert names >= {"build-all", "code-quality", "code-review", "commit-checks", "coverage", "deepsource",

@@ -1,4 +1,4 @@
-/* Which file of a directory is the model: every rule of CONTRACT section 1 as a row. */
+/* Which file of a directory is the model: every rule as a row. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
