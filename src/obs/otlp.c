@@ -37,6 +37,7 @@ struct otlp {
     bool is_lost;           /* the last batch was not taken */
     uint64_t not_before_ns; /* the collector is left alone until then */
     unsigned refusals;      /* batches that it refused, one after the other */
+    uint64_t dropped_told;  /* by the queue, that complaints have in them */
     struct otlp_complaints complaints;
     /* Of the record at the front of the queue. */
     struct span spans[SPAN_ROLES];
@@ -48,8 +49,8 @@ struct otlp {
 
 /* ---- waiting ---- */
 
-/* Until the time comes, the server stops, or (where `wakes`) a batch is full. */
-static void wait_until(struct otlp *otlp, uint64_t until_ns, bool wakes)
+/* Until the time comes, the server stops, or (where `wakes`) the queue asks to be read, which it returns. */
+static bool wait_until(struct otlp *otlp, uint64_t until_ns, bool wakes)
 {
     struct pollfd fds[] = {{.fd = otlp->options.stop_fd, .events = POLLIN},
                            {.fd = wakes ? otlp->options.wake_fd : -1, .events = POLLIN}};
@@ -61,9 +62,7 @@ static void wait_until(struct otlp *otlp, uint64_t until_ns, bool wakes)
         now_ns = otlp->options.clock_ns();
     }
     uint64_t count;
-    if (fds[1].revents != 0 && read(otlp->options.wake_fd, &count, sizeof(count)) < 0) {
-        return; /* somebody else was woken: it is only a hint */
-    }
+    return fds[1].revents != 0 && read(otlp->options.wake_fd, &count, sizeof(count)) > 0;
 }
 
 static uint64_t give_up_ns(const struct otlp *otlp)
@@ -73,27 +72,51 @@ static uint64_t give_up_ns(const struct otlp *otlp)
 
 /* ---- problems ---- */
 
-static void complain(struct otlp *otlp, uint64_t spans, const char *what)
+static void tell(const struct otlp *otlp, const struct otlp_complaints *since, const char *what)
 {
-    struct otlp_complaints since;
-    if (!otlp_complain(&otlp->complaints, spans, otlp->options.clock_ns(), &since)) {
-        return;
-    }
     char text[PROBLEM_MAX];
     int len = snprintf(text, sizeof(text), "traces: %s: %llu spans lost", what,
-                       (unsigned long long)since.spans);
-    if (since.exports > 1 && len > 0 && (size_t)len < sizeof(text)) {
-        snprintf(text + len, sizeof(text) - (size_t)len, " in %llu exports",
-                 (unsigned long long)since.exports);
+                       (unsigned long long)since->spans);
+    if (since->exports > 1 && len > 0 && (size_t)len < sizeof(text)) {
+        snprintf(text + len, sizeof(text) - (size_t)len, ", with %llu exports",
+                 (unsigned long long)since->exports);
     }
     otlp->options.on_problem(text);
+}
+
+/* Of that many failed exports; with them what the queue had no room for since then. */
+static void complain(struct otlp *otlp, unsigned exports, uint64_t spans, const char *what)
+{
+    uint64_t dropped = span_queue_dropped(otlp->options.queue);
+    struct otlp_complaints since;
+    spans += dropped - otlp->dropped_told;
+    otlp->dropped_told = dropped;
+    if (otlp_complain(&otlp->complaints, exports, spans, otlp->options.clock_ns(), &since)) {
+        tell(otlp, &since, what);
+    }
+}
+
+static void complain_of_room(struct otlp *otlp)
+{
+    if (span_queue_dropped(otlp->options.queue) != otlp->dropped_told) {
+        complain(otlp, 0, 0, "more came than OTEL_BSP_MAX_QUEUE_SIZE has room for");
+    }
+}
+
+/* What was not told, since a line has been less than a minute ago. */
+static void complain_at_the_end(struct otlp *otlp)
+{
+    complain_of_room(otlp);
+    if (otlp->complaints.spans > 0) {
+        tell(otlp, &otlp->complaints, "since the last such line");
+    }
 }
 
 static void give_up(struct otlp *otlp, unsigned spans, const char *what)
 {
     otlp->is_lost = true;
     atomic_fetch_add_explicit(&otlp->given_up, spans, memory_order_relaxed);
-    complain(otlp, spans, what);
+    complain(otlp, 1, spans, what);
 }
 
 static void give_up_reply(struct otlp *otlp, unsigned spans, const struct otlp_reply *reply)
@@ -194,7 +217,7 @@ static void count_taken(struct otlp *otlp, unsigned spans, const struct otlp_rep
         struct slice message = slice_head(verdict.message, 200);
         rejected = verdict.rejected_spans < spans ? verdict.rejected_spans : spans;
         snprintf(what, sizeof(what), "the collector says \"%.*s\"", SLICE_FMT(message));
-        complain(otlp, rejected, what);
+        complain(otlp, 1, rejected, what);
     }
     atomic_fetch_add_explicit(&otlp->exported, spans - rejected, memory_order_relaxed);
     atomic_fetch_add_explicit(&otlp->given_up, rejected, memory_order_relaxed);
@@ -213,7 +236,7 @@ static bool wait_for_retry(struct otlp *otlp, unsigned failures, const struct ot
     if (otlp->stopping || at_ns >= end_ns) {
         return false;
     }
-    wait_until(otlp, at_ns, false);
+    (void)wait_until(otlp, at_ns, false);
     return true; /* also where the server stops meanwhile: once more, and no more */
 }
 
@@ -286,14 +309,18 @@ static bool is_batch_full(const struct otlp *otlp)
     return span_queue_waiting(otlp->options.queue) >= otlp->options.batch_spans;
 }
 
-/* All that waits when the time has come; else what fills batches. */
-static void export_due(struct otlp *otlp, bool is_time)
+/*
+ * All that waits when the time has come. Else, where the queue asks for it, one batch, and then those
+ * that are full: a queue that takes no more may hold less than one, since records are taken whole.
+ */
+static void export_due(struct otlp *otlp, bool is_time, bool is_asked)
 {
-    while (!otlp->stopping && (is_time || is_batch_full(otlp))) {
-        wait_until(otlp, otlp->not_before_ns, false);
+    while (!otlp->stopping && (is_time || is_asked || is_batch_full(otlp))) {
+        (void)wait_until(otlp, otlp->not_before_ns, false);
         if (otlp->stopping || !export_batch(otlp)) {
             break;
         }
+        is_asked = false;
     }
 }
 
@@ -313,6 +340,7 @@ static void flush(struct otlp *otlp)
     if (left > 0) {
         give_up(otlp, left, "the server stops");
     }
+    complain_at_the_end(otlp);
 }
 
 static void *run(void *argument)
@@ -323,9 +351,10 @@ static void *run(void *argument)
         uint64_t due_ns = otlp->options.clock_ns() + otlp->options.schedule_ns;
         bool is_time = false;
         while (!otlp->stopping && !is_time) {
-            wait_until(otlp, due_ns, true);
+            bool is_asked = wait_until(otlp, due_ns, true);
             is_time = otlp->options.clock_ns() >= due_ns;
-            export_due(otlp, is_time);
+            export_due(otlp, is_time, is_asked);
+            complain_of_room(otlp); /* after a failed export's complaint, which has the reason */
         }
     }
     flush(otlp);

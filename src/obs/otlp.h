@@ -42,7 +42,7 @@ struct otlp_options {
 
     uint64_t (*clock_ns)(void); /* CLOCK_MONOTONIC */
     uint64_t (*wall_ns)(void);  /* CLOCK_REALTIME */
-    /* On the exporter's thread, at most once a minute: one line for people. */
+    /* On the exporter's thread, at most once a minute, and once more at the end: one line for people. */
     void (*on_problem)(const char *text);
 };
 

@@ -31,10 +31,10 @@ uint64_t otlp_retry_delay_ns(unsigned failures, uint64_t retry_after_ns, uint64_
     return delay_ns > retry_after_ns ? delay_ns : retry_after_ns;
 }
 
-bool otlp_complain(struct otlp_complaints *complaints, uint64_t spans, uint64_t now_ns,
-                   struct otlp_complaints *ret_since)
+bool otlp_complain(struct otlp_complaints *complaints, unsigned exports, uint64_t spans,
+                   uint64_t now_ns, struct otlp_complaints *ret_since)
 {
-    complaints->exports++;
+    complaints->exports += exports;
     complaints->spans += spans;
     if (complaints->told_ns != 0 && now_ns - complaints->told_ns < COMPLAINT_NS) {
         return false;

@@ -30,11 +30,11 @@ uint64_t otlp_retry_delay_ns(unsigned failures, uint64_t retry_after_ns, uint64_
 struct otlp_complaints {
     uint64_t told_ns; /* 0: never */
     uint64_t exports; /* that failed since then */
-    uint64_t spans;   /* that they held */
+    uint64_t spans;   /* that were lost, with them or otherwise */
 };
 
-/* Counts a failure. True when it is time for a line: then the counts are taken, and begin anew. */
-bool otlp_complain(struct otlp_complaints *complaints, uint64_t spans, uint64_t now_ns,
-                   struct otlp_complaints *ret_since);
+/* Counts a loss. True when it is time for a line: then the counts are taken, and begin anew. */
+bool otlp_complain(struct otlp_complaints *complaints, unsigned exports, uint64_t spans,
+                   uint64_t now_ns, struct otlp_complaints *ret_since);
 
 #endif

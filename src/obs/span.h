@@ -106,8 +106,8 @@ struct span_queue;
 struct span_ring;
 
 /*
- * `max_spans` may wait, over all rings; whoever makes it `wake_spans` signals the eventfd `wake_fd`
- * (borrowed). ERR_NO_MEMORY.
+ * `max_spans` may wait, over all rings. The eventfd `wake_fd` (borrowed) is signalled when `wake_spans`
+ * wait, when there might be no room for the next record, and when a ring is half full. ERR_NO_MEMORY.
  */
 MUST_CHECK int span_queue_new(unsigned rings, unsigned max_spans, unsigned wake_spans, int wake_fd,
                               struct span_queue **ret_queue, struct error *error);

@@ -303,6 +303,11 @@ def test_a_broken_collector_costs_requests_nothing(start, model, kind, reason):
         lines = server.log_lines("traces: ")
         assert 1 <= len(lines) <= 1 + (time.monotonic() - began) / 60
         assert all(f" WARNING traces: the collector {reason}" in line and " spans lost" in line for line in lines)
+        server.terminate()
+        assert server.wait() == 0
+        # What was not told yet is told at the end: the lines add up to all spans.
+        lost = [int(found[1]) for line in server.log_lines("traces: ") if (found := re.search(r": (\d+) spans lost", line))]
+        assert sum(lost) == 1401 * SPANS
         server.stop()
 
 
@@ -413,4 +418,20 @@ def test_a_collector_that_is_not_trusted(start, model, authority, stranger, kind
         line = server.log_lines("traces: ")[0]
         assert re.search(r"WARNING traces: the collector cannot be reached: .*certificate.*: \d+ spans lost", line)
         assert collector.posts == []
+        server.stop()
+
+
+@pytest.mark.parametrize("queue", [512, 2048])
+def test_a_batch_as_large_as_the_queue_is_sent(start, model, queue):
+    """Records are taken whole, so such a queue is never full to its last span: it is sent all the same."""
+    portion = 20
+    with Collector() as collector:
+        server = start(model, fake=True, env=collector.env(OTEL_BSP_SCHEDULE_DELAY="3600000", OTEL_BSP_MAX_QUEUE_SIZE=str(queue),
+                                                           OTEL_BSP_MAX_EXPORT_BATCH_SIZE=str(queue)))
+        with server.connect() as connection:
+            for sent in range(portion, 2 * queue // SPANS, portion):
+                ask_on(connection, portion)
+                wait_for(lambda: sent * SPANS - server.metric("onnxd_spans_exported_total") < queue - portion * SPANS,
+                         "room for more spans")
+        assert server.metric("onnxd_spans_dropped_total") == 0
         server.stop()

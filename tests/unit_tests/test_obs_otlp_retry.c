@@ -44,16 +44,20 @@ static void test_one_line_a_minute(void **state)
     (void)state;
     struct otlp_complaints complaints = {.told_ns = 0};
     struct otlp_complaints since;
-    assert_true(otlp_complain(&complaints, 5, 100 * S, &since));
+    assert_true(otlp_complain(&complaints, 1, 5, 100 * S, &since));
     assert_int_equal(since.exports, 1);
     assert_int_equal(since.spans, 5);
     for (unsigned i = 1; i < 60; i++) {
-        assert_false(otlp_complain(&complaints, 1, (100 + i) * S, &since));
+        assert_false(otlp_complain(&complaints, 1, 1, (100 + i) * S, &since));
     }
-    assert_true(otlp_complain(&complaints, 1, 160 * S, &since));
+    assert_true(otlp_complain(&complaints, 1, 1, 160 * S, &since));
     assert_int_equal(since.exports, 60);
     assert_int_equal(since.spans, 60);
-    assert_false(otlp_complain(&complaints, 1, 161 * S, &since));
+    assert_false(otlp_complain(&complaints, 1, 1, 161 * S, &since));
+    assert_false(otlp_complain(&complaints, 0, 7, 162 * S, &since)); /* not an export's */
+    assert_true(otlp_complain(&complaints, 0, 0, 220 * S, &since));
+    assert_int_equal(since.exports, 1);
+    assert_int_equal(since.spans, 8);
 }
 
 int main(void)
