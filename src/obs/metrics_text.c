@@ -174,18 +174,23 @@ static void put_line(struct writer *writer, const char *suffix, double value)
 
 /* ---- cells ---- */
 
-static uint64_t total(const struct writer *writer, unsigned offset)
+static uint64_t total_of(const struct writer *writer, unsigned series, unsigned offset)
 {
     const struct metrics *metrics = writer->metrics;
-    unsigned cell = metrics->first_cell[writer->metric] +
-                    metrics_series(writer->metric, writer->model, writer->series) *
-                        metric_cells(writer->definition) +
-                    offset;
+    unsigned cell =
+        metrics->first_cell[writer->metric] +
+        metrics_series(writer->metric, writer->model, series) * metric_cells(writer->definition) +
+        offset;
     uint64_t sum = atomic_load_explicit(&metrics->shared[cell], memory_order_relaxed);
     for (unsigned i = 0; i < metrics->shard_count; i++) {
         sum += atomic_load_explicit(&metrics->shards[i]->cells[cell], memory_order_relaxed);
     }
     return sum;
+}
+
+static uint64_t total(const struct writer *writer, unsigned offset)
+{
+    return total_of(writer, writer->series, offset);
 }
 
 /* The latest of all shards. */
@@ -279,6 +284,29 @@ static bool is_sum(const struct metric_definition *definition)
     return definition->kind == METRIC_HISTOGRAM || definition->kind == METRIC_SUMMARY;
 }
 
+/*
+ * A counter that differs in its last label alone, such as the status, has counted: from then on this one
+ * is there too, so that rates see its first events.
+ */
+static bool has_counted_sibling(const struct writer *writer)
+{
+    const struct metric_definition *definition = writer->definition;
+    if (definition->kind != METRIC_COUNTER || definition->labels[0] == NULL) {
+        return false;
+    }
+    unsigned last = 0;
+    while (last + 1 < METRIC_LABELS_MAX && definition->labels[last + 1] != NULL) {
+        last++;
+    }
+    unsigned siblings = definition->labels[last]->count;
+    unsigned first = writer->series - writer->series % siblings;
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < siblings; i++) {
+        sum += total_of(writer, first + i, 0);
+    }
+    return sum > 0;
+}
+
 /* Those of a model that is no longer in service keep what they have counted. */
 static bool is_shown(const struct writer *writer, uint64_t count)
 {
@@ -293,7 +321,7 @@ static bool is_shown(const struct writer *writer, uint64_t count)
     if (definition->kind == METRIC_GAUGE) {
         return is_now;
     }
-    return count > 0 || (is_now && at_zero);
+    return count > 0 || (is_now && (at_zero || has_counted_sibling(writer)));
 }
 
 static void put_series(struct writer *writer)

@@ -143,7 +143,6 @@ static int set_options(struct otlp_http *http, struct error *error)
     CURL *easy = http->easy;
     const CURLcode codes[] = {
         http->curl.easy_setopt(easy, CURLOPT_URL, options->url),
-        http->curl.easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https"),
         http->curl.easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L),
         http->curl.easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1),
         http->curl.easy_setopt(easy, CURLOPT_HTTPHEADER, http->headers),
@@ -163,7 +162,9 @@ static int set_options(struct otlp_http *http, struct error *error)
                              http->curl.easy_strerror(codes[i]));
         }
     }
-    /* A wish: not to wait for a resolver that hangs when the process ends. */
+    /* Wishes. Before 7.85 libcurl lacks this one; no other protocol is in the URL, and redirects are none. */
+    (void)http->curl.easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    /* Not to wait for a resolver that hangs when the process ends. */
     (void)http->curl.easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     return ERR_OK;
 }

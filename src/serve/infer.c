@@ -162,9 +162,13 @@ static void submit(struct inference *inference)
     job->done = job_done;
     int status =
         placement_submit(&deployment->placement, &deployment->target, inference->queue, job);
+    if (status == ERR_OK) {
+        return;
+    }
+    job->submitted_ns = 0; /* it was in no queue */
     if (status == ERR_TIMEOUT) {
         refuse_late(inference);
-    } else if (status != ERR_OK) {
+    } else {
         refuse(inference, REJECTION_QUEUE_FULL);
     }
 }

@@ -230,10 +230,16 @@ static int make_url(struct tracing *tracing, const struct settings *settings, st
                          special.len > 0 ? "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
                                          : "OTEL_EXPORTER_OTLP_ENDPOINT");
     }
-    bool appends = special.len == 0 && !slice_ends_with_nocase(text, TRACES_PATH);
-    while (appends && text.ptr[text.len - 1] == '/') {
+    if (special.len == 0 && slice_find(text, '?') < text.len) {
+        return error_set(
+            error, ERR_CONFIG,
+            "OTEL_EXPORTER_OTLP_ENDPOINT: a URL without a query is wanted; one with it "
+            "can be OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+    }
+    while (special.len == 0 && text.ptr[text.len - 1] == '/') {
         text.len--;
     }
+    bool appends = special.len == 0 && !slice_ends_with_nocase(text, TRACES_PATH);
     char *url = arena_alloc(&tracing->arena, text.len + TRACES_PATH.len + 1);
     if (url == NULL) {
         return no_memory(error);
@@ -258,8 +264,8 @@ static bool is_header_text(struct slice text)
 static int make_headers(struct tracing *tracing, const struct settings *settings,
                         struct error *error)
 {
-    struct slice list = first_set(settings->otel_exporter_otlp_traces_headers,
-                                  settings->otel_exporter_otlp_headers);
+    struct slice special = settings->otel_exporter_otlp_traces_headers;
+    struct slice list = first_set(special, settings->otel_exporter_otlp_headers);
     struct slice key;
     struct slice value;
     size_t count = 0;
@@ -271,8 +277,9 @@ static int make_headers(struct tracing *tracing, const struct settings *settings
             return no_memory(error);
         }
         if (!is_header_text(key) || !is_header_text(text) || count == HEADERS_MAX) {
-            return error_set(error, ERR_CONFIG,
-                             "OTEL_EXPORTER_OTLP_HEADERS: these cannot be sent as headers");
+            return error_set(error, ERR_CONFIG, "%s: these cannot be sent as headers",
+                             special.len > 0 ? "OTEL_EXPORTER_OTLP_TRACES_HEADERS"
+                                             : "OTEL_EXPORTER_OTLP_HEADERS");
         }
         /* To libcurl "Name:" takes a header away, "Name;" is one without a value. */
         snprintf(line, size, text.len == 0 ? "%.*s;" : "%.*s: %.*s", SLICE_FMT(key),

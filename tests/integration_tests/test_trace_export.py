@@ -38,7 +38,7 @@ def ask(server, count=1):
 
 @pytest.mark.parametrize("endpoint, path", [
     ("", "/v1/traces"), ("/", "/v1/traces"), ("/v1/traces", "/v1/traces"), ("/otlp", "/otlp/v1/traces"),
-    ("/otlp//", "/otlp/v1/traces"), ("/V1/Traces", "/V1/Traces")])
+    ("/otlp//", "/otlp/v1/traces"), ("/V1/Traces", "/V1/Traces"), ("/v1/traces/", "/v1/traces")])
 def test_the_general_endpoint(collector, start, model, endpoint, path):
     server = start(model, fake=True, env=collector.env(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url + endpoint))
     ask(server)
