@@ -87,6 +87,11 @@ class Prometheus:
         result = json.loads(self.ask("api/v1/query", **parameters))["data"]["result"]
         return float(result[0]["value"][1]) if result else None
 
+    def sample_times(self, selector, at):
+        """When the samples of a series in a range were taken."""
+        result = json.loads(self.ask("api/v1/query", query=selector, time=at))["data"]["result"]
+        return [when for when, _ in result[0]["values"]]
+
     def target(self):
         targets = json.loads(self.ask("api/v1/targets"))["data"]["activeTargets"]
         assert len(targets) == 1
@@ -99,6 +104,14 @@ class Prometheus:
 
 def is_near(seen, wanted):
     return seen is not None and abs(seen - wanted) <= TOLERANCE * wanted
+
+
+def count_at(counts, when):
+    """What the clients had counted then, from [(time, count)]."""
+    for (begun, low), (ended, high) in zip(counts, counts[1:]):
+        if begun <= when <= ended:
+            return low + (high - low) * (when - begun) / (ended - begun)
+    raise ValueError(f"nothing was counted around {when}")
 
 
 def check(prometheus, seconds, server):
@@ -125,11 +138,14 @@ def check(prometheus, seconds, server):
                  f"{series} to have been scraped for the last time", 60)
     found = [(f"growth of {series}", prometheus.value(series) - begun[series], count)
              for series, count in wanted.items()]
-    # A rate over the middle, where the load was under way at both ends.
+    # A rate over the middle, where the load was under way at both ends. It is that between the first and the
+    # last sample of the range; between the same moments the clients' own is taken, however uneven it was.
     first, last = counts[len(counts) // 4], counts[len(counts) * 9 // 10]
-    span_s = last[0] - first[0]
-    rate = prometheus.value(f"rate({OK}[{max(int(span_s), 3)}s])", at=last[0])
-    found.append(("rate of good requests", rate, (last[1] - first[1]) / span_s))
+    series = f"{OK}[{max(int(last[0] - first[0]), 3)}s]"
+    rate = prometheus.value(f"rate({series})", at=last[0])
+    begun_at, *_, ended_at = prometheus.sample_times(series, last[0])
+    own = (count_at(counts, ended_at) - count_at(counts, begun_at)) / (ended_at - begun_at)
+    found.append(("rate of good requests", rate, own))
     rows = [(what, seen, own, is_near(seen, own)) for what, seen, own in found]
     failed = prometheus.value(f"count_over_time((up == 0)[{int(seconds) + 60}s:1s])") or 0
     rows.append(("failed scrapes", failed, 0, failed == 0))
