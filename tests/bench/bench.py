@@ -47,7 +47,7 @@ STEPS = [
     ("the slow model", large.measure_slow_model, 35),
     ("the wide body", large.measure_wide_body, 25),
     ("the overload", overload.measure_overload, 25),
-    ("tracing", tracing.measure_tracing, 50),
+    ("tracing", tracing.measure_tracing, 75),
     ("broken collectors", tracing.measure_broken_collectors, 80),
     ("idle memory", resources.measure_memory, 5),
     ("large beside small requests", resources.measure_patience, 20),
