@@ -61,10 +61,10 @@ warnings: ## build with gcc (build/) and clang (build-asan/), warnings are error
 	@ONNXD_WERROR=ON scripts/build release
 	@ONNXD_WERROR=ON scripts/build asan
 
-asan: ## all tests under AddressSanitizer and UBSan
+asan: ## unit and integration tests under AddressSanitizer and UBSan
 	@scripts/setup ci
 	@scripts/build asan
-	@scripts/run-tests asan unit integration e2e -- $(PYTEST_ARGS)
+	@scripts/run-tests asan unit integration -- $(PYTEST_ARGS)
 
 tsan: ## unit tests and fake-backend tests under ThreadSanitizer
 	@scripts/setup ci
