@@ -187,7 +187,8 @@ static void write_stages(struct fixture *fixture, unsigned count, const struct s
 /* Of seven spans. */
 static void write_records(struct fixture *fixture, unsigned count)
 {
-    write_stages(fixture, count, &(struct span_stages)SPAN_PREDICTION);
+    static const struct span_stages stages = SPAN_PREDICTION;
+    write_stages(fixture, count, &stages);
 }
 
 static void wait_until_sent(const struct fixture *fixture)
