@@ -71,7 +71,8 @@ struct h2_events {
      * A request begins. *ret_stream is passed to the other events, *ret_arena takes the request and
      * the engine's few hundred bytes for the stream; it must stay, unreset, until on_closed has
      * been called. Its needs are bounded by some four times max_head_bytes. A non-zero return
-     * refuses the stream (REFUSED_STREAM): no other event follows for it.
+     * refuses the stream (REFUSED_STREAM), which is not held against the client: no other event
+     * follows for it.
      */
     int (*on_begin)(void *user, int32_t stream_id, void **ret_stream, struct arena **ret_arena);
     /*

@@ -19,7 +19,10 @@ enum h2_cost {
     H2_COST_FRAME = 1,
     /* WINDOW_UPDATE by less than H2_SMALL_WINDOW_BYTES: it may make us send as small a frame. */
     H2_COST_SMALL_WINDOW = 1,
-    /* A request that was begun for nothing: reset by the client, or malformed, or refused. */
+    /*
+     * A request that was begun for nothing: reset by the client, malformed, or past the streams that
+     * it was told of. Not one that we have no room for: its client may try again.
+     */
     H2_COST_STREAM = 2,
     /* SETTINGS change the window of every open stream, and have to be acknowledged. */
     H2_COST_SETTINGS = 4,

@@ -59,14 +59,18 @@ int h2_count_frame(struct h2 *h2)
     }
 }
 
-static int refuse_stream(struct h2 *h2, int32_t stream_id, uint32_t code)
+/*
+ * Costs its client nothing: what is short is ours, and it does as it is told where it tries again. A
+ * refusal is less work than an answer, and what is not read of them is bounded (max_queued_frames).
+ */
+static int refuse_stream(struct h2 *h2, int32_t stream_id)
 {
-    if (nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, stream_id, code) != 0) {
+    if (nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, stream_id,
+                                  NGHTTP2_REFUSED_STREAM) != 0) {
         h2_lose(h2);
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
-    int status = spend(h2, H2_COST_STREAM);
-    return status != 0 ? status : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
 static void link_stream(struct h2 *h2, struct h2_stream *stream)
@@ -100,7 +104,7 @@ static int open_stream(struct h2 *h2, int32_t stream_id, void *user, struct aren
     struct h2_stream *stream = arena_zalloc(arena, 1, sizeof(*stream));
     if (stream == NULL) {
         h2->events->on_closed(h2->user, user, true);
-        return refuse_stream(h2, stream_id, NGHTTP2_REFUSED_STREAM);
+        return refuse_stream(h2, stream_id);
     }
     stream->magic = H2_STREAM_MAGIC;
     stream->id = stream_id;
@@ -125,7 +129,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     void *stream = NULL;
     struct arena *arena = NULL;
     if (h2->events->on_begin(h2->user, frame->hd.stream_id, &stream, &arena) != 0) {
-        return refuse_stream(h2, frame->hd.stream_id, NGHTTP2_REFUSED_STREAM);
+        return refuse_stream(h2, frame->hd.stream_id);
     }
     return open_stream(h2, frame->hd.stream_id, stream, arena);
 }
