@@ -214,7 +214,8 @@ const struct setting settings_table[] = {
     {ROW("MAX_CONNECTIONS", max_connections), LIMITS, .type = SETTING_COUNT, .initial = "16384",
      .min = 1, .max = 1 << 20, .help = "most open connections"},
     {ROW("MAX_STREAMS", max_streams), LIMITS, .type = SETTING_COUNT, .initial = "16384", .min = 1,
-     .max = COUNT_MAX, .help = "most open requests of HTTP/2 and gRPC, over all connections"},
+     .max = COUNT_MAX,
+     .help = "most open requests of HTTP/2 and gRPC, over all connections; calls that go on: half"},
     {ROW("HEADER_TIMEOUT_S", header_timeout_ns), LIMITS, .type = SETTING_SECONDS, .initial = "10",
      .min = SECONDS(0.01), .max = DAY, .help = "longest time a request's head may take to arrive"},
 

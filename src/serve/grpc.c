@@ -159,6 +159,33 @@ static int read_coding(struct grpc_call *call)
     return status;
 }
 
+static int refuse_busy(struct grpc_call *call, enum metric_rejection reason)
+{
+    metrics_count(call->exchange->io->metrics, METRIC_REJECTIONS, reason, 1);
+    return error_set(&call->exchange->error, ERR_BUSY, "too_many_requests");
+}
+
+/* True: the call is one of `most`, and `done` takes it off again. */
+static bool take_place(_Atomic unsigned *taken, unsigned most)
+{
+    if (atomic_fetch_add(taken, 1) < most) {
+        return true;
+    }
+    atomic_fetch_sub(taken, 1);
+    return false;
+}
+
+/* What has no time limit gets half of the streams at most, or it could have all of them for ever. */
+static int enter_long(struct grpc_call *call)
+{
+    struct server_shared *shared = call->exchange->io->shared;
+    if (call->method->goes_on) {
+        call->is_long = take_place(&shared->long_calls, shared->settings.max_streams / 2);
+        return call->is_long ? ERR_OK : refuse_busy(call, REJECTION_STREAMS);
+    }
+    return ERR_OK;
+}
+
 /* Questions for health are answered whatever else there is to do. */
 static int enter(struct grpc_call *call)
 {
@@ -167,12 +194,8 @@ static int enter(struct grpc_call *call)
     if (most == 0 || call->method->service == GRPC_HEALTH) {
         return ERR_OK;
     }
-    call->is_counted = true;
-    if (atomic_fetch_add(&shared->calls, 1) < most) {
-        return ERR_OK;
-    }
-    metrics_count(call->exchange->io->metrics, METRIC_REJECTIONS, REJECTION_CALLS, 1);
-    return error_set(&call->exchange->error, ERR_BUSY, "too_many_requests");
+    call->is_counted = take_place(&shared->calls, most);
+    return call->is_counted ? ERR_OK : refuse_busy(call, REJECTION_CALLS);
 }
 
 static int check_call(struct grpc_call *call)
@@ -183,6 +206,9 @@ static int check_call(struct grpc_call *call)
     }
     if (status == ERR_OK) {
         status = read_timeout(call);
+    }
+    if (status == ERR_OK) {
+        status = enter_long(call);
     }
     return status == ERR_OK ? enter(call) : status;
 }
@@ -347,6 +373,9 @@ static void done(struct exchange *exchange)
     }
     if (call->is_counted) {
         atomic_fetch_sub(&exchange->io->shared->calls, 1);
+    }
+    if (call->is_long) {
+        atomic_fetch_sub(&exchange->io->shared->long_calls, 1);
     }
     grpc_reader_done(&call->reader);
     grpc_health_unwatch(call);

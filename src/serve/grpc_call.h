@@ -36,6 +36,7 @@ struct grpc_call {
     int http_status;               /* not 0: it is no call, and is refused with this */
     bool wants_gzip;               /* accepts it, and has sent it itself */
     bool is_counted;               /* in the server's `calls` */
+    bool is_long;                  /* ... and in its `long_calls` */
     bool is_open;                  /* its answer has begun and goes on */
     bool is_finished;              /* its status is known */
     struct http_field trailers[4]; /* status, message, ids of the trace */

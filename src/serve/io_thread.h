@@ -32,11 +32,12 @@ struct server_shared {
     int listen_fd;           /* of PORT; the server's */
     int grpc_listen_fd;      /* of GRPC_PORT; -1: none */
     _Atomic unsigned connections;
-    _Atomic unsigned streams;  /* of HTTP/2, open: MAX_STREAMS */
-    _Atomic unsigned calls;    /* of gRPC, that GRPC_MAX_CONCURRENT_RPCS counts */
-    atomic_bool loaded;        /* a model was put in service */
-    _Atomic unsigned deployed; /* threads that have taken one over: ready when all have */
-    atomic_bool draining;      /* stopping: no new connections, readiness is false */
+    _Atomic unsigned streams;    /* of HTTP/2, open: MAX_STREAMS */
+    _Atomic unsigned calls;      /* of gRPC, that GRPC_MAX_CONCURRENT_RPCS counts */
+    _Atomic unsigned long_calls; /* of gRPC, that go on: half of MAX_STREAMS at most */
+    atomic_bool loaded;          /* a model was put in service */
+    _Atomic unsigned deployed;   /* threads that have taken one over: ready when all have */
+    atomic_bool draining;        /* stopping: no new connections, readiness is false */
     struct io_thread *threads;
     unsigned thread_count;
     uint64_t (*clock_ns)(void);

@@ -145,6 +145,7 @@ static inline void fixture_done(struct fixture *fixture)
     CHECK(atomic_load(&fixture->shared.connections) == 0);
     CHECK(atomic_load(&fixture->shared.streams) == 0);
     CHECK(atomic_load(&fixture->shared.calls) == 0);
+    CHECK(atomic_load(&fixture->shared.long_calls) == 0);
     CHECK(atomic_load(&fixture->shared.admission.in_use) == 0);
     CHECK(atomic_load(&fixture->shared.admission.waiting) == 0);
     fixture_check_gauges(fixture->shared.metrics);

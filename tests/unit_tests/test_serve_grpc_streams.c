@@ -135,6 +135,48 @@ static void a_slow_watch_misses_what_has_passed(void **state)
     finish();
 }
 
+/* ---- how many ---- */
+
+static struct client_stream *reflect(void)
+{
+    return peer_call(&peer, REFLECT, SLICE(LIST), true, NULL, 0);
+}
+
+/* They have no time limit: all together get half of the streams, over all connections. */
+static void calls_that_go_on_leave_streams_for_others(void **state)
+{
+    (void)state;
+    static const char *const settings[] = {"GRPC_REFLECTION", "true", "MAX_STREAMS", "5", NULL};
+    static struct peer other;
+    begin(FIXTURE_ECHO, settings);
+    peer_init(&other, &fixture, SESSION_PORT_ANY, true);
+    const struct client_stream *first = watch(WHOLE_SERVER);
+    const struct client_stream *conversation = reflect();
+    peer_talk(&peer);
+    const struct client_stream *past = peer_call(&other, WATCH, WHOLE_SERVER, false, NULL, 0);
+    peer_talk(&other);
+    const struct client_stream *past_too = reflect();
+    peer_talk(&peer);
+    assert_status(past, "8", "too_many_requests");
+    assert_status(past_too, "8", "too_many_requests");
+    assert_int_equal(metrics_read(fixture.shared.metrics, METRIC_REJECTIONS, REJECTION_STREAMS), 2);
+    const struct client_stream *check =
+        peer_call(&other, "/grpc.health.v1.Health/Check", WHOLE_SERVER, false, NULL, 0);
+    const struct client_stream *live = peer_get(&other, "/live");
+    peer_talk(&other);
+    assert_reply(check, "\x08\x01");
+    assert_answer(live, "200", "\n");
+    assert_false(first->ended || conversation->ended);
+    nghttp2_submit_rst_stream(peer.client.session, 0, first->id, NGHTTP2_CANCEL);
+    peer_talk(&peer);
+    const struct client_stream *next = peer_call(&other, WATCH, WHOLE_SERVER, false, NULL, 0);
+    peer_talk(&other);
+    assert_messages(next, SLICE(SERVING));
+    assert_false(next->ended);
+    peer_done(&other);
+    finish();
+}
+
 /* ---- reflection ---- */
 
 static void reflection_answers_each_message_as_it_comes(void **state)
@@ -248,6 +290,7 @@ int main(void)
         cmocka_unit_test(a_watch_is_told_of_every_change),
         cmocka_unit_test(a_watch_lasts_as_long_as_its_client_wants),
         cmocka_unit_test(a_slow_watch_misses_what_has_passed),
+        cmocka_unit_test(calls_that_go_on_leave_streams_for_others),
         cmocka_unit_test(reflection_answers_each_message_as_it_comes),
         cmocka_unit_test(the_older_name_is_answered_too),
         cmocka_unit_test(a_bad_message_ends_the_conversation),
