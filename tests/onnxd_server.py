@@ -278,7 +278,11 @@ class Server:
         return RawConnection(("127.0.0.1", self.port), timeout_s)
 
     def metrics(self):
-        return parse_metrics(self.get("/metrics").text)
+        """What a scrape says; one that finds too many others in hand comes again."""
+        def scrape():
+            response = self.get("/metrics")
+            return None if response.status_code == 429 else response.text
+        return parse_metrics(wait_for(scrape, "a scrape is answered"))
 
     def metric(self, name, **labels):
         """The value of one series, or the sum over all that have these labels."""

@@ -110,7 +110,10 @@ void exchange_abandon(struct exchange *exchange)
     exchange->owner = NULL;
     if (exchange->has_slot) {
         infer_cancel(&exchange->inference); /* its `finished` frees the exchange */
-    } else if (!exchange->is_elsewhere) {
+    } else if (exchange->is_elsewhere) {
+        /* exchange_return frees it */
+        atomic_store_explicit(&exchange->is_abandoned, true, memory_order_relaxed);
+    } else {
         if (exchange->waits_for_slot) {
             io_thread_stop_waiting(exchange->io, exchange);
         }

@@ -6,6 +6,7 @@
 #ifndef SERVE_EXCHANGE_H
 #define SERVE_EXCHANGE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -102,7 +103,8 @@ struct exchange {
     uint64_t slot_deadline_ns;        /* while it waits for a slot */
     bool waits_for_slot;
     bool has_slot;
-    bool is_elsewhere; /* another thread works on the answer (exchange_leave) */
+    bool is_elsewhere;        /* another thread works on the answer (exchange_leave) */
+    atomic_bool is_abandoned; /* ... for nobody: for that thread to look at */
 
     /*
      * The answer. Its body lies in the arena, is static, belongs to the inference, or stands in the
@@ -191,6 +193,11 @@ void exchange_infer(struct exchange *exchange);
  */
 void exchange_leave(struct exchange *exchange);
 MUST_CHECK bool exchange_return(struct exchange *exchange);
+/* Between the two, on that thread: nobody waits for the answer any more, so it need not be made. */
+static inline bool exchange_is_abandoned(const struct exchange *exchange)
+{
+    return atomic_load_explicit(&exchange->is_abandoned, memory_order_relaxed);
+}
 
 /* ---- for io_thread ---- */
 

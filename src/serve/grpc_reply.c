@@ -272,6 +272,9 @@ static struct grpc_call *of_errand(struct errand *errand)
 static void pack_elsewhere(struct errand *errand)
 {
     struct grpc_call *call = of_errand(errand);
+    if (exchange_is_abandoned(call->exchange)) {
+        return;
+    }
     struct gzip *gzip = gzip_new();
     call->packed_status = gzip == NULL
                               ? ERR_NO_MEMORY

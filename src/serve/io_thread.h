@@ -68,6 +68,7 @@ struct io_thread {
     struct inline_queue queue;
     struct loop_task turn_task; /* runs the queue at the end of a turn */
     struct returns returns;     /* jobs that come back from runners */
+    unsigned scrapes;           /* of the metrics, that task threads have in hand */
     unsigned inferences;        /* begun and not finished: the loop does not end before them */
     struct bytes reply;         /* body of the answer being made */
     struct bytes frame;         /* of gRPC: what comes around it */

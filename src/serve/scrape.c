@@ -121,13 +121,20 @@ static int pack(struct bytes *text)
     return status;
 }
 
-static void measure_and_write(struct errand *errand)
+static void measure_and_write(struct scrape *scrape)
 {
-    struct scrape *scrape = of_errand(errand);
     measure(scrape->exchange->io->shared, scrape->deployment);
     scrape->status = write_text(scrape, &scrape->text);
     if (scrape->status == ERR_OK && scrape->wants_gzip) {
         scrape->status = pack(&scrape->text);
+    }
+}
+
+static void work(struct errand *errand)
+{
+    struct scrape *scrape = of_errand(errand);
+    if (!exchange_is_abandoned(scrape->exchange)) {
+        measure_and_write(scrape);
     }
     deployment_unref(scrape->deployment);
 }
@@ -141,6 +148,13 @@ static void fail(struct exchange *exchange)
     exchange_refuse(exchange);
 }
 
+static void refuse(struct exchange *exchange, enum metric_rejection reason)
+{
+    metrics_count(exchange->io->metrics, METRIC_REJECTIONS, reason, 1);
+    error_set(&exchange->error, ERR_BUSY, "too_many_requests");
+    exchange_refuse(exchange);
+}
+
 /* The client may not take what it asked for: then so many texts may not wait for it. */
 static bool is_taken(struct exchange *exchange)
 {
@@ -148,9 +162,7 @@ static bool is_taken(struct exchange *exchange)
         return true;
     }
     bytes_done(&exchange->kept_reply);
-    metrics_count(exchange->io->metrics, METRIC_REJECTIONS, REJECTION_CONNECTION_FULL, 1);
-    error_set(&exchange->error, ERR_BUSY, "too_many_requests");
-    exchange_refuse(exchange);
+    refuse(exchange, REJECTION_CONNECTION_FULL);
     return false;
 }
 
@@ -177,6 +189,7 @@ static void answer(struct scrape *scrape)
 static void on_written(struct errand *errand)
 {
     struct scrape *scrape = of_errand(errand);
+    scrape->exchange->io->scrapes--;
     if (scrape->exchange->owner == NULL) {
         bytes_done(&scrape->text); /* nobody waits for it any more */
     }
@@ -198,6 +211,10 @@ static enum metrics_format wanted_format(const struct http_request *request)
 void scrape_answer(struct exchange *exchange)
 {
     struct io_thread *io = exchange->io;
+    if (io->scrapes >= SCRAPES_MAX) {
+        refuse(exchange, REJECTION_QUEUE_FULL);
+        return;
+    }
     struct scrape *scrape = arena_zalloc(&exchange->arena, 1, sizeof(*scrape));
     if (scrape == NULL) {
         fail(exchange);
@@ -211,10 +228,11 @@ void scrape_answer(struct exchange *exchange)
     scrape->deployment = io->deployment == NULL ? NULL : deployment_ref(io->deployment);
     bytes_init(&scrape->text, TEXT_MAX_BYTES);
     if (io->shared->tasks == NULL) {
-        measure_and_write(&scrape->errand);
+        work(&scrape->errand);
         answer(scrape);
         return;
     }
+    io->scrapes++;
     exchange_leave(exchange);
-    errand_run(&scrape->errand, io->shared->tasks, io->loop, measure_and_write, on_written);
+    errand_run(&scrape->errand, io->shared->tasks, io->loop, work, on_written);
 }

@@ -4,55 +4,15 @@
  */
 #include "unit_tests/serve_fixture.h"
 
-#include <pthread.h>
-
 #include "http/gzip.h"
 
+#include "unit_tests/task_gate.h"
 #include "unit_tests/testing.h"
 
 #define ROWS 30000 /* of two numbers: some 350 KB of JSON in, 480 KB out */
 #define HOST "Host: t\r\n"
 #define SMALL "POST /invocations HTTP/1.1\r\n" HOST "Content-Length: 7\r\n\r\n[[1,2]]"
 #define SMALL_ANSWER "[[1.0,2.0]]"
-
-/* ---- a gate that the only thread of the pool waits at ---- */
-
-static struct gate {
-    struct task task;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool open;
-} gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-
-static void wait_at_gate(struct task *task)
-{
-    (void)task;
-    pthread_mutex_lock(&gate.lock);
-    while (!gate.open) {
-        pthread_cond_wait(&gate.changed, &gate.lock);
-    }
-    pthread_mutex_unlock(&gate.lock);
-}
-
-static void gate_passed(struct task *task)
-{
-    (void)task;
-}
-
-static void close_gate(const struct fixture *fixture)
-{
-    gate.open = false;
-    gate.task = (struct task){.run = wait_at_gate, .deliver = gate_passed};
-    task_pool_submit(fixture->shared.tasks, &gate.task);
-}
-
-static void open_gate(void)
-{
-    pthread_mutex_lock(&gate.lock);
-    gate.open = true;
-    pthread_cond_broadcast(&gate.changed);
-    pthread_mutex_unlock(&gate.lock);
-}
 
 /* ---- clients ---- */
 
@@ -186,7 +146,7 @@ static void others_are_answered_while_a_large_body_waits(void **state)
     begin(&fixture, true);
     struct client large = connect_client(&fixture);
     struct client small = connect_client(&fixture);
-    close_gate(&fixture);
+    close_gate(fixture.shared.tasks);
     say(&fixture, &large, request, len);
     say(&fixture, &small, SMALL, strlen(SMALL));
     hear_until(&fixture, &small, SMALL_ANSWER);
@@ -257,7 +217,7 @@ static void who_leaves_meanwhile_costs_nothing(void **state)
     const char *request = large_request(&len);
     begin(&fixture, true);
     struct client client = connect_client(&fixture);
-    close_gate(&fixture);
+    close_gate(fixture.shared.tasks);
     ask(&fixture, &client, request, len);
     hang_up(&client);
     fixture_turn(&fixture, 4);
@@ -278,7 +238,7 @@ static void a_reload_meanwhile_does_not_mix_models(void **state)
     const char *request = large_request(&len);
     begin(&fixture, true);
     struct client client = connect_client(&fixture);
-    close_gate(&fixture);
+    close_gate(fixture.shared.tasks);
     ask(&fixture, &client, request, len);
     /* What was decoded for the old model's input runs on the old model. */
     fixture_write_model(&fixture, "input = x float32 [N, 3]\noutput = y float32 [N, 3] echo x\n");
@@ -339,7 +299,7 @@ static void a_gzip_body_is_decoded_elsewhere(void **state)
     begin(&fixture, true);
     struct client large = connect_client(&fixture);
     struct client small = connect_client(&fixture);
-    close_gate(&fixture);
+    close_gate(fixture.shared.tasks);
     ask(&fixture, &large, request, len);
     say(&fixture, &small, SMALL, strlen(SMALL));
     hear_until(&fixture, &small, SMALL_ANSWER);
