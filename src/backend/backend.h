@@ -34,6 +34,7 @@ struct backend_worker_options {
 struct backend_limits {
     uint64_t run_ns;   /* from the moment a process has it */
     uint64_t whole_ns; /* with the wait for a process */
+    uint64_t least_ns; /* of whole_ns, not above it: what a wait has to leave for the run */
 };
 
 /*

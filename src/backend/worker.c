@@ -210,6 +210,7 @@ struct run {
     struct value *values;
     const struct backend_limits *limits;
     uint64_t until_ns; /* the wait for a worker and the run; 0: for ever */
+    uint64_t begin_ns; /* the wait alone; likewise */
     bool is_repeated;  /* somebody has killed the worker that had it first */
     struct worker *worker;
     uint64_t number;
@@ -379,6 +380,20 @@ static void note_size(struct backend_model *model, const struct run *run, bool i
     }
 }
 
+/*
+ * A run that is past its time costs the worker, whoever was slow. So none is begun that a wait has left too
+ * little time for: it would end a healthy worker, and who comes next would wait for that one's successor and
+ * do the same. Who finds a worker free begins with all its time.
+ */
+static int take_worker(struct backend_model *model, struct run *run, bool is_first,
+                       struct error *error)
+{
+    if (!is_first && run->begin_ns != 0 && clock_monotonic_ns() >= run->begin_ns) {
+        return error_set(error, ERR_TIMEOUT, "a worker has gone, too late for another one");
+    }
+    return worker_pool_take(model->pool, run->begin_ns, &run->worker, error);
+}
+
 /* A worker that has gone while it was idle costs nobody a run: another one is taken. */
 static int run_within(struct backend_model *model, const struct tensor *inputs,
                       const size_t *wanted, size_t wanted_count,
@@ -386,6 +401,7 @@ static int run_within(struct backend_model *model, const struct tensor *inputs,
                       struct value *values, struct error *error)
 {
     CHECK_MAGIC(model, MODEL_MAGIC);
+    CHECK(limits->least_ns <= limits->whole_ns);
     (void)arena; /* outputs of workers are tensors: buffers alone */
     struct run run = {
         .inputs = inputs,
@@ -395,12 +411,14 @@ static int run_within(struct backend_model *model, const struct tensor *inputs,
         .limits = limits,
         .until_ns = deadline_ns(limits->whole_ns),
     };
+    run.begin_ns = run.until_ns - limits->least_ns;
     struct error local;
     struct error *why = error == NULL ? &local : error;
     int status =
         worker_run_size(inputs, model->signature.input_count, wanted_count, &run.input_bytes, why);
-    for (bool again = true; status == ERR_OK && again;) {
-        status = worker_pool_take(model->pool, run.until_ns, &run.worker, why);
+    bool again = true;
+    for (bool is_first = true; status == ERR_OK && again; is_first = false) {
+        status = take_worker(model, &run, is_first, why);
         if (status == ERR_OK) {
             status = run_on_worker(model, &run, &again, why);
         }

@@ -314,6 +314,57 @@ static void the_wait_for_a_worker_is_of_the_runs_time(void **state)
     backend_worker.close(model);
 }
 
+/*
+ * The run that hangs keeps the only worker until the test ends it, or far longer; another one that needs all
+ * of its time does not wait for that. It begins where a worker is free.
+ */
+static void a_wait_leaves_the_run_its_time(void **state)
+{
+    (void)state;
+    struct backend_options options = stand_in_options(WORKER_STAND_IN);
+    struct backend_model *model = open_stand_in(&options);
+    struct asker first = {.model = model,
+                          .limits = {.run_ns = PATIENCE_S * CLOCK_NS_PER_S},
+                          .first = STAND_IN_WAIT,
+                          .runs = 1};
+    const struct backend_limits no_wait = {.whole_ns = 10 * PATIENCE_S * CLOCK_NS_PER_S,
+                                           .least_ns = 10 * PATIENCE_S * CLOCK_NS_PER_S};
+    pthread_t thread;
+    struct error error;
+    assert_int_equal(pthread_create(&thread, NULL, ask, &first), 0);
+    told_until(": in the run", 1);
+    assert_int_equal(run_stand_in_within(model, 1, &no_wait, &error), ERR_TIMEOUT);
+    assert_string_equal(error.text, "no worker was free in time");
+    for (unsigned i = 1; i <= 2; i++) { /* the run begins anew, once */
+        told_until(": in the run", i);
+        assert_int_equal(kill(pid_in(told_until(" is ready", i)), SIGKILL), 0);
+    }
+    pthread_join(thread, NULL);
+    assert_int_equal(first.failed, 1);
+    told_until(" is ready", 3);
+    assert_int_equal(run_stand_in_within(model, 1, &no_wait, &error), ERR_OK);
+    assert_int_equal(figures_of(model).kills[BACKEND_KILL_TIMEOUT], 0);
+    backend_worker.close(model);
+}
+
+/* Killed by somebody, as it seems, when too little time is left for another worker. */
+static void a_run_does_not_begin_anew_too_late(void **state)
+{
+    (void)state;
+    struct backend_options options = stand_in_options(WORKER_STAND_IN);
+    options.worker.count = 2;
+    struct backend_model *model = open_stand_in(&options);
+    const struct backend_limits limits = {.whole_ns = PATIENCE_S * CLOCK_NS_PER_S,
+                                          .least_ns = PATIENCE_S * CLOCK_NS_PER_S};
+    struct error error;
+    told_until(" is ready", 2);
+    assert_int_equal(run_stand_in_within(model, STAND_IN_KILL, &limits, &error), ERR_TIMEOUT);
+    assert_string_equal(error.text, "a worker has gone, too late for another one");
+    told_until(" is ready", 3);
+    assert_int_equal(figures_of(model).deaths, 1);
+    backend_worker.close(model);
+}
+
 static void many_run_side_by_side(void **state)
 {
     (void)state;
@@ -435,6 +486,8 @@ int main(void)
         TIDY(an_idle_death_costs_no_run),
         TIDY(a_run_that_was_not_heard_goes_to_another),
         TIDY(the_wait_for_a_worker_is_of_the_runs_time),
+        TIDY(a_wait_leaves_the_run_its_time),
+        TIDY(a_run_does_not_begin_anew_too_late),
         TIDY(many_run_side_by_side),
         TIDY(its_lines_reach_the_log),
         TIDY(tells_why_it_cannot_be_opened),
