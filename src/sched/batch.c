@@ -11,13 +11,51 @@
 
 /* Of run_timeout_ns, and of the time that is expected, what a shared run may take, */
 #define SHARED_TIMEOUT_PART 8
-#define SHARED_TIMEOUT_EXPECTED 4
-/* and of run_timeout_ns what a job alone may take after it: the others are still in time. */
+#define SHARED_TIMEOUT_EXPECTED 4.0
+/* and of run_timeout_ns what a job alone may take after it, or what is expected and to spare. */
 #define ALONE_TIMEOUT_PART 2
+/* Of run_timeout_ns, and of the time that is expected, what a wait has to leave for the run. */
+#define LEAST_PART 4
+#define LEAST_EXPECTED (4.0 / 3)
+/* Of run_timeout_ns, what a wait may take however long runs are. */
+#define WAIT_PART 8
 
-/* limit_ns: of the run itself; 0: none but the target's. */
+/* What a run of so many rows is expected to take, times `factor`; 0 while nothing is known. */
+static uint64_t expected_ns(const struct batch_target *target, int64_t rows, double factor)
+{
+    struct run_line line = execution_line(target->execution);
+    return (uint64_t)(factor * (line.fixed_ns + line.row_ns * (double)rows));
+}
+
+static uint64_t within(uint64_t least, uint64_t value, uint64_t most)
+{
+    return value < least ? least : value > most ? most : value;
+}
+
+/*
+ * What must be left of run_timeout_ns for a run that does not begin at once: what it is expected to take
+ * with a quarter of that time to spare, as of a job that is to be queued (policy_is_late). A quarter of the
+ * whole at least: a worker that was waited for is a fresh one, whose first run is slower than those that were
+ * timed. The last eighth is never asked for: else a model whose runs take nearly all the time could wait for
+ * nothing.
+ */
+static uint64_t least_ns(const struct batch_target *target, int64_t rows)
+{
+    uint64_t whole_ns = target->run_timeout_ns;
+    return within(whole_ns / LEAST_PART, expected_ns(target, rows, LEAST_EXPECTED),
+                  whole_ns - whole_ns / WAIT_PART);
+}
+
+/* run_ns: of the run itself; 0: none but the target's. */
+static struct backend_limits limits_of(const struct batch_target *target, int64_t rows,
+                                       uint64_t run_ns)
+{
+    return (struct backend_limits){
+        .run_ns = run_ns, .whole_ns = target->run_timeout_ns, .least_ns = least_ns(target, rows)};
+}
+
 static int run_for(const struct batch_target *target, const struct tensor *inputs,
-                   uint64_t limit_ns, struct arena *arena, struct value *values,
+                   const struct backend_limits *limits, struct arena *arena, struct value *values,
                    struct error *error)
 {
     const struct backend *backend = target->backend;
@@ -25,37 +63,56 @@ static int run_for(const struct batch_target *target, const struct tensor *input
         return backend->run(target->model, inputs, target->wanted, target->wanted_count, arena,
                             values, error);
     }
-    const struct backend_limits limits = {.run_ns = limit_ns, .whole_ns = target->run_timeout_ns};
-    return backend->run_within(target->model, inputs, target->wanted, target->wanted_count, &limits,
+    return backend->run_within(target->model, inputs, target->wanted, target->wanted_count, limits,
                                arena, values, error);
 }
 
 int batch_run_inputs(const struct batch_target *target, const struct tensor *inputs,
                      struct arena *arena, struct value *values, struct error *error)
 {
-    return run_for(target, inputs, 0, arena, values, error);
+    const struct backend_limits limits = limits_of(target, 0, 0);
+    return run_for(target, inputs, &limits, arena, values, error);
 }
 
 /* 0: none. */
 static uint64_t shared_limit_ns(const struct batch_target *target, int64_t rows)
 {
-    if (target->run_timeout_ns == 0) {
-        return 0;
-    }
-    struct run_line line = execution_line(target->execution);
-    uint64_t part_ns = target->run_timeout_ns / SHARED_TIMEOUT_PART;
-    double expected_ns = SHARED_TIMEOUT_EXPECTED * (line.fixed_ns + line.row_ns * (double)rows);
-    uint64_t limit_ns = expected_ns > (double)part_ns ? (uint64_t)expected_ns : part_ns;
-    return limit_ns < target->run_timeout_ns ? limit_ns : target->run_timeout_ns;
+    return within(target->run_timeout_ns / SHARED_TIMEOUT_PART,
+                  expected_ns(target, rows, SHARED_TIMEOUT_EXPECTED), target->run_timeout_ns);
 }
 
-static void run_alone(const struct batch_target *target, struct job *job, uint64_t limit_ns,
-                      struct batch_report *report)
+static void run_alone(const struct batch_target *target, struct job *job,
+                      const struct backend_limits *limits, struct batch_report *report)
 {
-    job->shared_by = 1;
-    job->status = (enum error_code)run_for(target, job->inputs, limit_ns, job->arena, job->values,
-                                           &job->error);
+    job->status =
+        (enum error_code)run_for(target, job->inputs, limits, job->arena, job->values, &job->error);
     report->runs++;
+}
+
+/*
+ * After the shared run has failed: the time of all of them goes on. What has no time left any more does not
+ * begin, since a run past its time costs the worker.
+ */
+static void run_apart(const struct batch_target *target, struct job *jobs, uint64_t started_ns,
+                      uint64_t (*clock_ns)(void), struct batch_report *report)
+{
+    uint64_t whole_ns = target->backend->run_within == NULL ? 0 : target->run_timeout_ns;
+    for (struct job *job = jobs; job != NULL; job = job->next) {
+        uint64_t now_ns = clock_ns();
+        uint64_t spent_ns = now_ns - started_ns;
+        struct backend_limits limits = limits_of(target, job->rows, whole_ns / ALONE_TIMEOUT_PART);
+        limits.run_ns = limits.run_ns > limits.least_ns ? limits.run_ns : limits.least_ns;
+        if (job_end_if_dead(job, now_ns)) {
+            continue;
+        }
+        if (whole_ns != 0 && spent_ns + limits.least_ns > whole_ns) {
+            job_end_unrun(job, JOB_EXPIRED, ERR_TIMEOUT,
+                          "no time is left to run the request alone");
+            continue;
+        }
+        limits.whole_ns -= whole_ns == 0 ? 0 : spent_ns;
+        run_alone(target, job, &limits, report);
+    }
 }
 
 /* The rows of input `i` of all jobs, one behind the other, in a tensor of their own. */
@@ -183,46 +240,66 @@ static bool scatter(const struct batch_target *target, struct value *shared, str
     return splits;
 }
 
-/* True when the shared run gave every job its rows. */
-static bool run_shared(const struct batch_target *target, struct job *jobs, int64_t rows,
-                       struct arena *arena, struct batch_report *report)
+/* ERR_OK when the shared run gave every job its rows. */
+static int run_shared(const struct batch_target *target, struct job *jobs, int64_t rows,
+                      struct arena *arena, struct batch_report *report, struct error *error)
 {
-    struct error error;
     struct tensor *inputs = arena_zalloc(arena, target->input_count, sizeof(inputs[0]));
     struct value *values = arena_zalloc(arena, target->wanted_count, sizeof(values[0]));
     if (inputs == NULL || values == NULL) {
-        return false;
+        return ERR_NO_MEMORY;
     }
-    bool done = false;
-    if (gather(target, jobs, rows, inputs, &error) == ERR_OK) {
+    int status = gather(target, jobs, rows, inputs, error);
+    if (status == ERR_OK) {
+        const struct backend_limits limits = limits_of(target, rows, shared_limit_ns(target, rows));
         report->runs++;
-        done = run_for(target, inputs, shared_limit_ns(target, rows), arena, values, &error) ==
-                   ERR_OK &&
-               scatter(target, values, jobs, rows);
+        status = run_for(target, inputs, &limits, arena, values, error);
+    }
+    if (status == ERR_OK && !scatter(target, values, jobs, rows)) {
+        status = ERR_INTERNAL;
     }
     for (size_t i = 0; i < target->input_count; i++) {
         tensor_done(&inputs[i]);
     }
-    return done;
+    return status;
 }
 
-void batch_run(const struct batch_target *target, struct job *jobs, struct arena *arena,
-               struct batch_report *report)
+static void run_together(const struct batch_target *target, struct job *jobs,
+                         uint64_t (*clock_ns)(void), struct arena *arena,
+                         struct batch_report *report)
 {
+    struct error error;
+    uint64_t started_ns = clock_ns();
+    int status = run_shared(target, jobs, report->rows, arena, report, &error);
+    if (status != ERR_OK && status != ERR_UNAVAILABLE) {
+        run_apart(target, jobs, started_ns, clock_ns, report);
+        return;
+    }
+    for (struct job *job = jobs; job != NULL; job = job->next) {
+        if (status == ERR_OK) {
+            job->shared_by = report->jobs;
+        } else { /* nothing has run, and nothing would */
+            job->status = (enum error_code)error_set(&job->error, error.code, "%s", error.text);
+        }
+    }
+}
+
+void batch_run(const struct batch_target *target, struct job *jobs, uint64_t (*clock_ns)(void),
+               struct arena *arena, struct batch_report *report)
+{
+    CHECK(jobs != NULL);
     *report = (struct batch_report){0};
     for (struct job *job = jobs; job != NULL; job = job->next) {
         report->jobs++;
         report->rows += job->rows;
+        job->fate = JOB_RAN;
+        job->shared_by = 1;
     }
-    if (report->jobs > 1 && run_shared(target, jobs, report->rows, arena, report)) {
-        for (struct job *job = jobs; job != NULL; job = job->next) {
-            job->shared_by = report->jobs;
-        }
-        return;
-    }
-    for (struct job *job = jobs; job != NULL; job = job->next) {
-        run_alone(target, job, report->jobs > 1 ? target->run_timeout_ns / ALONE_TIMEOUT_PART : 0,
-                  report);
+    if (report->jobs > 1) {
+        run_together(target, jobs, clock_ns, arena, report);
+    } else {
+        const struct backend_limits limits = limits_of(target, jobs->rows, 0);
+        run_alone(target, jobs, &limits, report);
     }
 }
 
@@ -249,7 +326,6 @@ void batch_finish(struct job *jobs, const struct batch_report *report, uint64_t 
     jobs->run_rows = report->rows;
     jobs->run_jobs = report->jobs;
     for (struct job *job = jobs; job != NULL; job = job->next) {
-        job->fate = JOB_RAN;
         share_trace(job, &leader, report->rows);
         job->started_ns = started_ns;
         job->finished_ns = finished_ns;

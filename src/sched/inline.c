@@ -58,7 +58,7 @@ static void run_batch(struct inline_queue *queue, const struct batch_target *tar
 {
     uint64_t started_ns = queue->clock_ns();
     struct batch_report report;
-    batch_run(target, jobs, &queue->scratch, &report);
+    batch_run(target, jobs, queue->clock_ns, &queue->scratch, &report);
     uint64_t finished_ns = queue->clock_ns();
     batch_finish(jobs, &report, started_ns, finished_ns);
     execution_observe(target->execution, jobs, &report, finished_ns - started_ns);

@@ -79,6 +79,11 @@ struct job {
         error; /* why, where status is not ERR_OK; last, since it is large and not cleared */
 };
 
+/* Ends a job that has not run: its status, error and fate. */
+void job_end_unrun(struct job *job, enum job_fate fate, enum error_code code, const char *why);
+/* True, and it is ended, where it must not run any more: cancelled, or its deadline not after `now_ns`. */
+bool job_end_if_dead(struct job *job, uint64_t now_ns);
+
 /* Sets what the bounds of a queue count: the bytes of all inputs. */
 void job_measure(struct job *job, size_t input_count);
 /* Counts a finished job, and the run it was the first of. The shard's thread. */

@@ -63,7 +63,7 @@ static uint64_t run(const struct pool *pool, struct job *jobs, struct arena *scr
     const struct batch_target *target = pool->options.target;
     struct batch_report report;
     uint64_t started_ns = pool->options.clock_ns();
-    batch_run(target, jobs, scratch, &report);
+    batch_run(target, jobs, pool->options.clock_ns, scratch, &report);
     uint64_t finished_ns = pool->options.clock_ns();
     batch_finish(jobs, &report, started_ns, finished_ns);
     execution_observe(target->execution, jobs, &report, finished_ns - started_ns);

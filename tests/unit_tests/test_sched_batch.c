@@ -8,12 +8,22 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
+/* As the backends below have it pass. */
+static uint64_t now_ns;
+
+static uint64_t told_clock(void)
+{
+    return now_ns;
+}
+
 /* A backend that doubles every number, fails on a negative one and can answer a row too many. */
 struct double_model {
     unsigned runs;
     int64_t extra_rows;
     bool as_sequence;
-    uint64_t limits_ns[4]; /* of runs that had one, by their number */
+    enum error_code shared_failure;  /* of runs of more than one row, at once; ERR_OK: they hang */
+    uint64_t run_ns;                 /* that one takes */
+    struct backend_limits limits[4]; /* of runs that had some, by their number */
 };
 
 static int double_tensor(const struct tensor *input, int64_t rows, struct value *ret_value)
@@ -128,7 +138,8 @@ static struct batch_report run_batch(const struct batch_target *target, struct r
     struct arena scratch;
     struct batch_report report;
     arena_init(&scratch, 1024, 1 << 20);
-    batch_run(target, chain(requests, count), &scratch, &report);
+    now_ns = 1000000;
+    batch_run(target, chain(requests, count), told_clock, &scratch, &report);
     arena_done(&scratch);
     return report;
 }
@@ -197,19 +208,31 @@ static void only_the_guilty_fails(void **state)
     end_requests(requests, 3);
 }
 
-/* A run of more than one row, or one of a negative number, takes longer than any limit. */
+/* What hangs takes all the time it has. */
+static int hang(const struct backend_limits *limits, struct error *error)
+{
+    now_ns += limits->run_ns < limits->whole_ns ? limits->run_ns : limits->whole_ns;
+    return error_set(error, ERR_TIMEOUT, "too long");
+}
+
+/* A run of more than one row fails, or hangs like one of a negative number. */
 static int hanging_run_within(struct backend_model *model, const struct tensor *inputs,
                               const size_t *wanted, size_t wanted_count,
                               const struct backend_limits *limits, struct arena *arena,
                               struct value *values, struct error *error)
 {
     struct double_model *state = (struct double_model *)(void *)model;
-    state->limits_ns[state->runs % COUNT_OF(state->limits_ns)] = limits->run_ns;
-    assert_true(limits->whole_ns > 0);
+    state->limits[state->runs % COUNT_OF(state->limits)] = *limits;
+    assert_in_range(limits->least_ns, 1, limits->whole_ns);
+    if (tensor_rows(inputs) > 1 && state->shared_failure != ERR_OK) {
+        state->runs++;
+        return error_set(error, state->shared_failure, "a failure");
+    }
     if (tensor_rows(inputs) > 1 || ((const float *)inputs->at)[0] < 0) {
         state->runs++;
-        return error_set(error, ERR_TIMEOUT, "too long");
+        return hang(limits, error);
     }
+    now_ns += state->run_ns;
     return double_run(model, inputs, wanted, wanted_count, arena, values, error);
 }
 
@@ -232,8 +255,11 @@ static void one_that_hangs_costs_its_company_little(void **state)
     assert_int_equal(requests[0].job.status, ERR_TIMEOUT);
     assert_int_equal(requests[1].job.status, ERR_OK);
     assert_int_equal(requests[2].job.status, ERR_OK);
+    static const uint64_t whole_ns[] = {80, 70, 30, 30}; /* what the runs before have left */
     for (size_t i = 0; i < 4; i++) {
-        assert_int_equal(model.limits_ns[i], i == 0 ? 10 : 40); /* an eighth, then a half */
+        assert_int_equal(model.limits[i].run_ns, i == 0 ? 10 : 40); /* an eighth, then a half */
+        assert_int_equal(model.limits[i].whole_ns, whole_ns[i]);
+        assert_int_equal(model.limits[i].least_ns, 20);
     }
     end_requests(requests, 3);
 }
@@ -243,10 +269,13 @@ static void a_slow_model_is_given_its_time(void **state)
 {
     (void)state;
     static const struct {
-        uint64_t row_ns, limit_ns;
-    } cases[] = {{1, 1000}, {100, 1200}, {500, 6000}, {1000, 8000}};
+        uint64_t row_ns, limit_ns, least_ns;
+    } cases[] = {
+        {1, 1000, 2000},   {100, 1200, 2000},  {600, 7200, 2400},
+        {900, 8000, 3600}, {2000, 8000, 7000},
+    };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        struct double_model model = {0};
+        struct double_model model = {.shared_failure = ERR_INTERNAL};
         struct execution execution;
         execution_init(&execution, EXECUTION_POOLED, 0);
         execution_seed(&execution, 1, cases[i].row_ns);
@@ -259,7 +288,9 @@ static void a_slow_model_is_given_its_time(void **state)
             make_request(&requests[j], 1, 2, 1);
         }
         (void)run_batch(&target, requests, 3);
-        assert_int_equal(model.limits_ns[0], cases[i].limit_ns);
+        assert_int_equal(model.limits[0].run_ns, cases[i].limit_ns);
+        assert_int_equal(model.limits[0].whole_ns, 8000);
+        assert_int_equal(model.limits[0].least_ns, cases[i].least_ns);
         for (size_t j = 0; j < 3; j++) {
             assert_int_equal(requests[j].job.status, ERR_OK);
             end_request(&requests[j]);
@@ -279,8 +310,95 @@ static void one_alone_is_not_hurried(void **state)
     make_request(&request, 1, 2, 1);
     (void)run_batch(&target, &request, 1);
     assert_int_equal(request.job.status, ERR_OK);
-    assert_int_equal(model.limits_ns[0], 0);
+    assert_int_equal(model.limits[0].run_ns, 0);
+    assert_int_equal(model.limits[0].whole_ns, 80);
     end_request(&request);
+}
+
+/* Three jobs whose shared run fails at once and that take `run_ns` each when they run alone. */
+static struct batch_report run_apart(struct double_model *model, struct request *requests)
+{
+    struct execution execution;
+    execution_init(&execution, EXECUTION_POOLED, 0);
+    execution_seed(&execution, 1, model->run_ns);
+    struct batch_target target = target_of(model);
+    target.backend = &hanging_backend;
+    target.execution = &execution;
+    target.run_timeout_ns = 8000;
+    return run_batch(&target, requests, 3);
+}
+
+static void make_requests(struct request *requests, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        make_request(&requests[i], 1, 2, 1);
+    }
+}
+
+/* The limit is that of the batch: who would be late does not begin, since the worker would pay for it. */
+static void all_of_a_batch_share_its_time(void **state)
+{
+    (void)state;
+    struct double_model model = {.shared_failure = ERR_INTERNAL, .run_ns = 2500};
+    struct request requests[3];
+    make_requests(requests, 3);
+    struct batch_report report = run_apart(&model, requests);
+    assert_int_equal(report.runs, 3);
+    assert_int_equal(model.limits[1].run_ns, 4000);
+    assert_int_equal(model.limits[1].whole_ns, 8000);
+    assert_int_equal(model.limits[2].whole_ns, 5500);
+    assert_int_equal(requests[1].job.status, ERR_OK);
+    assert_int_equal(requests[1].job.fate, JOB_RAN);
+    assert_int_equal(requests[2].job.status, ERR_TIMEOUT);
+    assert_int_equal(requests[2].job.fate, JOB_EXPIRED);
+    end_requests(requests, 3);
+}
+
+/* Half of the time would end every run of a model that is known to need more. */
+static void one_alone_gets_what_it_is_known_to_need(void **state)
+{
+    (void)state;
+    struct double_model model = {.shared_failure = ERR_INTERNAL, .run_ns = 4500};
+    struct request requests[3];
+    make_requests(requests, 3);
+    (void)run_apart(&model, requests);
+    assert_int_equal(model.limits[1].run_ns, 6000);
+    assert_int_equal(requests[0].job.status, ERR_OK);
+    assert_int_equal(requests[1].job.status, ERR_TIMEOUT);
+    end_requests(requests, 3);
+}
+
+static void the_dead_of_a_batch_do_not_run_alone(void **state)
+{
+    (void)state;
+    struct double_model model = {.shared_failure = ERR_INTERNAL, .run_ns = 100};
+    struct request requests[3];
+    make_requests(requests, 3);
+    requests[0].job.deadline_ns = 1000000; /* now */
+    requests[1].job.deadline_ns = 1000001;
+    atomic_store(&requests[2].job.cancelled, true);
+    struct batch_report report = run_apart(&model, requests);
+    assert_int_equal(report.runs, 2);
+    assert_int_equal(requests[0].job.fate, JOB_EXPIRED);
+    assert_int_equal(requests[1].job.status, ERR_OK);
+    assert_int_equal(requests[2].job.fate, JOB_CANCELLED);
+    end_requests(requests, 3);
+}
+
+/* Nothing has run that could be at fault, and there is nothing to run the jobs alone. */
+static void without_a_worker_all_fail_at_once(void **state)
+{
+    (void)state;
+    struct double_model model = {.shared_failure = ERR_UNAVAILABLE};
+    struct request requests[3];
+    make_requests(requests, 3);
+    struct batch_report report = run_apart(&model, requests);
+    assert_int_equal(report.runs, 1);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(requests[i].job.status, ERR_UNAVAILABLE);
+        assert_string_equal(requests[i].job.error.text, "a failure");
+    }
+    end_requests(requests, 3);
 }
 
 static void a_wrong_row_count_is_not_shared(void **state)
@@ -316,7 +434,7 @@ static void survives_every_failed_allocation(void **state)
         struct batch_report report;
         uint64_t before = mem_allocations();
         mem_fail_nth(nth);
-        batch_run(&target, chain(requests, 2), &scratch, &report);
+        batch_run(&target, chain(requests, 2), told_clock, &scratch, &report);
         mem_fail_nth(0);
         bool reached = mem_allocations() - before >= nth;
         for (size_t i = 0; i < 2; i++) {
@@ -368,6 +486,10 @@ int main(void)
         cmocka_unit_test(one_that_hangs_costs_its_company_little),
         cmocka_unit_test(a_slow_model_is_given_its_time),
         cmocka_unit_test(one_alone_is_not_hurried),
+        cmocka_unit_test(all_of_a_batch_share_its_time),
+        cmocka_unit_test(one_alone_gets_what_it_is_known_to_need),
+        cmocka_unit_test(the_dead_of_a_batch_do_not_run_alone),
+        cmocka_unit_test(without_a_worker_all_fail_at_once),
         cmocka_unit_test(a_wrong_row_count_is_not_shared),
         cmocka_unit_test(survives_every_failed_allocation),
         cmocka_unit_test(traced_jobs_know_the_run_they_shared),
