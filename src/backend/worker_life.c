@@ -50,14 +50,16 @@ static uint64_t doubled_ns(uint64_t first_ns, uint64_t last_ns, unsigned times)
 
 /*
  * With the lock held. One that never was of use (it cannot load the model, it is too large, it breaks the
- * protocol) makes the next wait longer and longer. One that was ready and died of its first run may have been
- * sent it by anybody: the wait stays within what runs wait for, and nobody is told of an illness.
+ * protocol) makes the next wait longer and longer. One that was ready and died of its first run, or was killed in
+ * it, may have been sent it by anybody: the wait stays within what runs wait for, and nobody is told of an
+ * illness.
  */
 static uint64_t choose_delay(const struct worker_pool *pool, struct worker *worker,
                              enum worker_end end)
 {
     const struct worker_pool_timing *timing = &pool->options.timing;
-    bool fell = worker->was_ready && (end == WORKER_END_DIED || end == WORKER_END_TIMEOUT);
+    bool fell = worker->was_ready && (end == WORKER_END_DIED || end == WORKER_END_TIMEOUT ||
+                                      (end == WORKER_END_MEMORY && worker->killed));
     worker->falls = worker->runs == 0 && fell ? worker->falls + 1 : 0;
     worker->failures = worker->runs == 0 && !fell ? worker->failures + 1 : 0;
     if (worker->falls > 0) {

@@ -38,7 +38,7 @@ struct worker {
     uint64_t runs;                  /* answered since it was ready */
     uint64_t number;                /* of the last run it was told; its runner's */
     unsigned failures;              /* processes in a row that were never of use */
-    unsigned falls;                 /* processes in a row that died of their first run */
+    unsigned falls;                 /* processes in a row that their first run has ended */
     bool was_ready;                 /* this process */
     bool has_ended;                 /* its pidfd has said so */
     bool retires;                   /* goes after its run */

@@ -366,6 +366,28 @@ static void a_very_fat_worker_is_killed_in_its_run(void **state)
     worker_pool_close(pool);
 }
 
+/* One client's large batch, sent again and again, is no illness of the model's. */
+static void very_fat_first_runs_do_not_make_it_ill(void **state)
+{
+    (void)state;
+    struct worker_pool_options options = memory_options(1);
+    struct worker_pool *pool = open_pool(&options);
+    atomic_store(&fat_bytes, 2 * LIMIT);
+    for (unsigned i = 1; i <= 5; i++) {
+        char says[40];
+        struct worker *worker = take(pool);
+        atomic_store(&fat_pid, worker_pool_process(worker)->pid);
+        (void)worker_process_wait(worker_pool_process(worker), LONG_NS, NULL);
+        assert_int_equal(worker_pool_drop(pool, worker, WORKER_END_DIED, "died"),
+                         WORKER_END_MEMORY);
+        snprintf(says, sizeof(says), "failures in a row: %u", i);
+        told_until(says, 1);
+    }
+    told_until(" is ready", 6);
+    assert_int_equal(told.health_changes, 0);
+    worker_pool_close(pool);
+}
+
 /* Both are too fat: the second goes when the first one's successor is there. */
 static void fat_workers_go_one_at_a_time(void **state)
 {
@@ -492,6 +514,7 @@ int main(void)
         TIDY(a_fat_worker_is_replaced_when_idle),
         TIDY(a_fat_worker_finishes_its_run),
         TIDY(a_very_fat_worker_is_killed_in_its_run),
+        TIDY(very_fat_first_runs_do_not_make_it_ill),
         TIDY(fat_workers_go_one_at_a_time),
         TIDY(too_fat_from_the_start_is_a_failure),
         TIDY(sees_real_memory),
