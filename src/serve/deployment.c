@@ -251,6 +251,7 @@ static void try_rows(struct deployment *deployment, const struct deployment_quer
                      struct arena *scratch)
 {
     enum probe_result result = probe_rows(&deployment->target, deployment->signature, scratch);
+    deployment->takes_made_up = result != PROBE_REFUSED;
     if (result == PROBE_REFUSED && deployment->target.batchable) {
         result = try_sample(deployment, scratch);
     }
@@ -393,6 +394,6 @@ int deployment_place(struct deployment *deployment, struct error *error)
     const struct settings *settings = &deployment->settings;
     unsigned io_threads = settings->io_threads == 0 ? cpu_quota() : settings->io_threads;
     return placement_init(&deployment->placement, settings, &deployment->target,
-                          deployment->signature, deployment_run_threads(settings, io_threads),
-                          error);
+                          deployment->signature, deployment->takes_made_up,
+                          deployment_run_threads(settings, io_threads), error);
 }

@@ -45,6 +45,7 @@ struct deployment {
     enum media media; /* of an answer where the client wishes for nothing */
     struct batch_target target;
     enum probe_result trial; /* what its trial run has shown about its rows */
+    bool takes_made_up;      /* inputs, as the trial has shown too */
     struct placement placement;
     struct slice name;      /* of the manifest, else of the file */
     uint64_t load_ns;       /* how long opening took */

@@ -159,15 +159,17 @@ static unsigned instance_count(const struct settings *settings, const struct bat
 
 int placement_init(struct placement *placement, const struct settings *settings,
                    struct batch_target *target, const struct signature *signature,
-                   unsigned intra_op_threads, struct error *error)
+                   bool takes_made_up, unsigned intra_op_threads, struct error *error)
 {
     enum execution_rule rule = rule_of(settings, target);
     struct execution *execution = &placement->execution;
     execution_init(execution, rule, settings->inline_max_us * CLOCK_NS_PER_US);
     execution->on_change = on_change;
-    struct batch_target trial = *target;
-    trial.run_timeout_ns = settings->worker_start_timeout_ns;
-    seed(placement, &trial, signature);
+    if (takes_made_up) {
+        struct batch_target trial = *target;
+        trial.run_timeout_ns = settings->worker_start_timeout_ns;
+        seed(placement, &trial, signature);
+    }
     target->execution = execution;
     if (rule == EXECUTION_INLINE) {
         return ERR_OK;

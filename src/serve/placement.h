@@ -20,14 +20,14 @@ struct placement {
 };
 
 /*
- * Times a run of the model, which is warm, and starts its runners where it may need some. The target
+ * Times a run of the model, which is warm, where it takes made-up inputs, and starts its runners where it may need some. The target
  * learns of the execution; it and the placement are not moved after. Blocking; any thread.
  * `intra_op_threads` is what one run occupies. A model that processes of its own run is always pooled, with
  * a runner a process. ERR_NO_MEMORY, ERR_INTERNAL.
  */
 MUST_CHECK int placement_init(struct placement *placement, const struct settings *settings,
                               struct batch_target *target, const struct signature *signature,
-                              unsigned intra_op_threads, struct error *error);
+                              bool takes_made_up, unsigned intra_op_threads, struct error *error);
 /* Ends the runners; no job is there any more. Fine for one that is all zero. */
 void placement_done(struct placement *placement);
 

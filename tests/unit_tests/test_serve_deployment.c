@@ -135,9 +135,8 @@ static void a_model_that_hangs_in_its_trial_is_not_waited_for(void **state)
     assert_int_equal(hung.whole_ns, 7 * CLOCK_NS_PER_S);
     assert_int_equal(deployment->target.run_timeout_ns, 0);
     assert_false(deployment->target.batchable);
-    hung.whole_ns = 0;
     assert_int_equal(deployment_place(deployment, &error), ERR_OK);
-    assert_int_equal(hung.whole_ns, 7 * CLOCK_NS_PER_S);
+    assert_int_equal(hung.runs, 1);
     assert_int_equal(deployment->target.run_timeout_ns, 0);
     deployment_unref(deployment);
     fixture_done(&fixture);
