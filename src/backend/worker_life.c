@@ -356,7 +356,7 @@ static bool fits_in_memory(const struct worker_pool *pool, const struct worker *
                            char reason[WORKER_REASON_MAX])
 {
     uint64_t limit = pool->options.max_rss_bytes;
-    uint64_t resident = limit == 0 ? 0 : pool->options.timing.rss(&worker->process);
+    uint64_t resident = limit == 0 ? 0 : pool->options.timing.rss(worker->process.pid);
     if (resident <= limit) {
         return true;
     }

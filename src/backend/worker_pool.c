@@ -174,20 +174,28 @@ struct slice worker_pool_signature(const struct worker_pool *pool)
     return slice_make(pool->signature, pool->signature_bytes);
 }
 
+/* Files of /proc are read without the lock: runs do not wait for that, and one that has gone meanwhile has 0. */
 void worker_pool_measure(struct worker_pool *pool, struct backend_figures *ret_figures)
 {
     CHECK_MAGIC(pool, POOL_MAGIC);
+    unsigned workers = 0;
+    uint64_t resident_bytes = 0;
     pthread_mutex_lock(&pool->lock);
-    struct backend_figures figures = pool->figures;
     for (unsigned i = 0; i < pool->options.count; i++) {
         const struct worker *worker = &pool->workers[i];
-        figures.workers += worker_is_alive(worker);
-        if (worker->state != WORKER_VACANT) {
-            figures.resident_bytes += pool->options.timing.rss(&worker->process);
+        workers += worker_is_alive(worker);
+        if (worker->state == WORKER_VACANT) {
+            continue;
         }
+        pid_t pid = worker->process.pid;
+        pthread_mutex_unlock(&pool->lock);
+        resident_bytes += pool->options.timing.rss(pid);
+        pthread_mutex_lock(&pool->lock);
     }
+    *ret_figures = pool->figures;
     pthread_mutex_unlock(&pool->lock);
-    *ret_figures = figures;
+    ret_figures->workers = workers;
+    ret_figures->resident_bytes = resident_bytes;
 }
 
 /* ---- life ---- */
@@ -242,7 +250,6 @@ static void set_timing(struct worker_pool_timing *timing)
     timing->rss = timing->rss == NULL ? usual.rss : timing->rss;
 }
 
-/* With all signals blocked: they are for the threads that wait for them. */
 /*
  * A process of our user may otherwise read our environment and memory and take our sockets
  * (ptrace(2), access mode checks), and workers are such processes.
@@ -252,6 +259,7 @@ static void shut_others_out(void)
     CHECK(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0);
 }
 
+/* With all signals blocked: they are for the threads that wait for them. */
 static int start_supervisor(struct worker_pool *pool)
 {
     sigset_t all;

@@ -23,7 +23,7 @@ struct worker_pool_timing {
     uint64_t last_delay_ns;      /* the delay grows up to here: 30 s */
     uint64_t memory_interval_ns; /* between two looks at their memory: 250 ms */
     uint64_t end_grace_ns;       /* from END to the kill: 1 s */
-    uint64_t (*rss)(const struct worker_process *process); /* worker_process_rss */
+    uint64_t (*rss)(pid_t pid);  /* worker_process_rss */
 };
 
 struct worker_pool_options {

@@ -375,11 +375,11 @@ enum worker_answer worker_process_receive(struct worker_process *process, uint64
     }
 }
 
-uint64_t worker_process_rss(const struct worker_process *process)
+uint64_t worker_process_rss(pid_t pid)
 {
     char path[32];
     char text[128];
-    snprintf(path, sizeof(path), "/proc/%d/statm", (int)process->pid);
+    snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return 0;

@@ -77,7 +77,7 @@ void worker_process_trim(struct worker_process *process);
 
 /* "it was killed by signal 9 (Killed)", "it ended with exit code 3": for people. */
 void worker_status_text(int status, char *text, size_t size);
-/* Resident bytes of the process (/proc/<pid>/statm), areas included; 0 when it has gone. */
-uint64_t worker_process_rss(const struct worker_process *process);
+/* Resident bytes of a process (/proc/<pid>/statm), areas included; 0 when it has gone. Any thread. */
+uint64_t worker_process_rss(pid_t pid);
 
 #endif

@@ -21,7 +21,7 @@
 static void judge_memory(struct worker_pool *pool, struct worker *worker)
 {
     uint64_t limit = pool->options.max_rss_bytes;
-    uint64_t resident = pool->options.timing.rss(&worker->process);
+    uint64_t resident = pool->options.timing.rss(worker->process.pid);
     if (resident <= limit) {
         return;
     }

@@ -10,12 +10,12 @@
 #include <unistd.h>
 
 #include "backend/worker_pool.h"
+#include "backend/worker_slot.h"
 #include "base/clock.h"
 #include "unit_tests/worker_fixture.h"
 
 #define DELAY_NS (2 * CLOCK_NS_PER_MS)
 #define LONG_NS (3600 * CLOCK_NS_PER_S)
-#define MEBIBYTE ((uint64_t)1 << 20)
 #define LIMIT (100 * MEBIBYTE)
 
 /* ---- memory as the test says ---- */
@@ -24,11 +24,11 @@ static _Atomic pid_t fat_pid; /* who has fat_bytes; 0: all */
 static _Atomic uint64_t fat_bytes;
 static _Atomic unsigned looks;
 
-static uint64_t told_rss(const struct worker_process *process)
+static uint64_t told_rss(pid_t pid)
 {
     pid_t fat = atomic_load(&fat_pid);
     atomic_fetch_add(&looks, 1);
-    return fat == 0 || fat == process->pid ? atomic_load(&fat_bytes) : MEBIBYTE;
+    return fat == 0 || fat == pid ? atomic_load(&fat_bytes) : MEBIBYTE;
 }
 
 /* Until the supervisor has looked at all of them with what was said last. */
@@ -441,6 +441,32 @@ static void too_fat_from_the_start_is_a_failure(void **state)
     worker_pool_close(pool);
 }
 
+static struct worker_pool *measured;
+
+/* Nobody who measures, on a thread of low priority, keeps a run from its worker. */
+static uint64_t rss_without_lock(pid_t pid)
+{
+    struct timespec due;
+    assert_true(pid > 0);
+    clock_gettime(CLOCK_REALTIME, &due);
+    due.tv_sec += PATIENCE_S;
+    assert_int_equal(pthread_mutex_timedlock(&measured->lock, &due), 0);
+    pthread_mutex_unlock(&measured->lock);
+    return MEBIBYTE;
+}
+
+static void measuring_holds_no_lock(void **state)
+{
+    (void)state;
+    struct worker_pool_options options = options_for(plain, 2);
+    options.timing.rss = rss_without_lock;
+    measured = open_pool(&options);
+    told_until(" is ready", 2);
+    assert_int_equal(measure(measured).resident_bytes, 2 * MEBIBYTE);
+    assert_int_equal(measure(measured).workers, 2);
+    worker_pool_close(measured);
+}
+
 /* Without an injected figure: the kernel's. */
 static void sees_real_memory(void **state)
 {
@@ -517,6 +543,7 @@ int main(void)
         TIDY(very_fat_first_runs_do_not_make_it_ill),
         TIDY(fat_workers_go_one_at_a_time),
         TIDY(too_fat_from_the_start_is_a_failure),
+        TIDY(measuring_holds_no_lock),
         TIDY(sees_real_memory),
         TIDY(kills_who_does_not_leave),
         TIDY(ends_while_the_next_start_is_put_off),

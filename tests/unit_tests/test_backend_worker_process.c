@@ -234,7 +234,7 @@ static void ends_with_its_whole_group(void **state)
     char number[32] = "";
     assert_int_equal(worker_poll(&log, 1, 0), 1);
     assert_true(read(process.log, number, sizeof(number) - 1) > 0);
-    assert_true(worker_process_rss(&process) > 0);
+    assert_true(worker_process_rss(process.pid) > 0);
     int status;
     int kept = fcntl(process.log, F_DUPFD_CLOEXEC, 0);
     worker_process_end(&process, &status);
@@ -243,7 +243,7 @@ static void ends_with_its_whole_group(void **state)
     assert_int_equal(worker_poll(&log, 1, 0), 1);
     assert_int_equal(read(kept, number, sizeof(number)), 0);
     close(kept);
-    assert_int_equal(worker_process_rss(&process), 0);
+    assert_int_equal(worker_process_rss(process.pid), 0);
     worker_process_end(&process, NULL);
 }
 
