@@ -7,6 +7,7 @@ then ends the worker (PR_SET_PDEATHSIG), but neither the processes of joblib nor
 import os
 import select
 import signal
+import stat
 import sys
 
 LOG_FD = 2  # a pipe that onnxd alone reads: without onnxd it has no reader
@@ -15,20 +16,41 @@ OTHER_FDS = (0, 1, 3, 4, 5, 6)  # all else that a worker is started with
 
 def start():
     """Forks it: to be called before there are threads. No child of ours, so that nobody waits for it by mistake."""
-    if os.getpgrp() != os.getpid():
-        return  # started by hand: the group is not ours
+    if not started_by_onnxd():
+        return
     try:
         between = os.fork()
     except OSError as problem:
-        print(f"worker: no keeper: what the model starts may outlive a killed onnxd: {problem}", file=sys.stderr)
+        complain(problem)
         return
     if between == 0:
+        code = 1
         try:
-            if os.fork() == 0:
-                keep()
+            code = fork_again()
         finally:
-            os._exit(0)
-    os.waitpid(between, 0)
+            os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(between, 0)[1])
+    if code != 0:
+        complain(os.strerror(code))
+
+
+def started_by_onnxd():
+    """By hand the group may be another's, and a log that is no pipe never tells of an end: a keeper would stay."""
+    return os.getpgrp() == os.getpid() and stat.S_ISFIFO(os.fstat(LOG_FD).st_mode)
+
+
+def complain(problem):
+    print(f"worker: no keeper: what the model starts may outlive a killed onnxd: {problem}", file=sys.stderr)
+
+
+def fork_again():
+    """In the process between; 0, or the number of the error. The keeper itself never comes back."""
+    try:
+        if os.fork() == 0:
+            keep()
+    except OSError as problem:
+        return problem.errno
+    return 0
 
 
 def keep():

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnxd_server import wait_for
 from onnxd_worker_peer import (
     DTYPES,
     END,
@@ -316,6 +317,53 @@ def test_the_end_of_the_socket_before_hello():
         worker.ours.close()
         assert worker.wait() == 0
         assert worker.log() == ""
+
+
+KEPT = f"""
+import os
+import sys
+sys.path.insert(0, {str(SOURCE)!r})
+from onnxd_worker import keeper
+"""
+NO_SECOND_FORK = """
+fork = os.fork
+def refuse():
+    raise BlockingIOError(11, "not again")
+def fork_once():
+    os.fork = refuse
+    return fork()
+os.fork = fork_once
+"""
+
+
+def is_a_group(number):
+    try:
+        os.killpg(number, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_the_keeper_ends_the_group_with_the_reader_of_the_log(python):
+    leader = subprocess.Popen([python, "-c", KEPT + "keeper.start()"], stderr=subprocess.PIPE, process_group=0)
+    leader.wait()
+    assert is_a_group(leader.pid)
+    leader.stderr.close()
+    wait_for(lambda: not is_a_group(leader.pid), "the end of the keeper")
+
+
+def test_there_is_no_keeper_where_a_worker_is_started_by_hand(python, tmp_path):
+    with open(tmp_path / "log", "wb") as log:
+        leader = subprocess.Popen([python, "-c", KEPT + "keeper.start()"], stderr=log, process_group=0)
+    assert leader.wait() == 0
+    assert not is_a_group(leader.pid)
+    assert (tmp_path / "log").read_text() == ""
+
+
+def test_it_is_said_where_there_can_be_no_keeper(python):
+    leader = subprocess.run([python, "-c", KEPT + NO_SECOND_FORK + "keeper.start()"], stderr=subprocess.PIPE,
+                            process_group=0, text=True, check=True)
+    assert "no keeper: what the model starts may outlive a killed onnxd: Resource temporarily" in leader.stderr
 
 
 def test_interrupts_are_not_for_workers(ready_worker):
