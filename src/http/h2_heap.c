@@ -114,11 +114,16 @@ void *h2_heap_realloc(void *old, size_t size, void *heap)
     return grown;
 }
 
+static bool has_place(const struct h2_heap *heap, const struct h2_block *block, unsigned class)
+{
+    return RECYCLE && class < H2_HEAP_CLASSES &&
+           heap->kept_bytes + block->capacity <= H2_HEAP_KEPT_BYTES;
+}
+
 static void put_away(struct h2_heap *heap, struct h2_block *block)
 {
     unsigned class = class_of(block->capacity);
-    if (!RECYCLE || class == H2_HEAP_CLASSES ||
-        heap->kept_bytes + block->capacity > H2_HEAP_KEPT_BYTES) {
+    if (!has_place(heap, block, class)) {
         mem_free(block);
         return;
     }
