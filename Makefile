@@ -137,7 +137,7 @@ check-commits: ## the messages of the commits of COMMITS (origin/main..HEAD)
 
 tidy: ## clang-tidy with the checks of .clang-tidy
 	@scripts/setup ci
-	@scripts/build asan
+	@scripts/build release
 	@scripts/check-tidy
 
 format: ## format all C source in place
