@@ -1,6 +1,6 @@
 /*
- * Which file of a model directory is the model, and of which kind (README, "A model directory"). Opening it is
- * somebody else's.
+ * Which file of a model directory is the model, and of which kind (README, "A model directory"). Opening
+ * it is somebody else's.
  */
 #ifndef BACKEND_ARTIFACT_H
 #define BACKEND_ARTIFACT_H

@@ -175,8 +175,8 @@ int span_queue_new(unsigned rings, unsigned max_spans, unsigned wake_spans, int 
         return error_set(error, ERR_NO_MEMORY, "no memory for spans");
     }
     queue->max_spans = max_spans;
-    unsigned full =
-        max_spans < SPAN_ROLES ? 1 : max_spans - SPAN_ROLES + 1; /* some record is too much */
+    /* From there on some record finds no room. */
+    unsigned full = max_spans < SPAN_ROLES ? 1 : max_spans - SPAN_ROLES + 1;
     queue->wake_spans = wake_spans < full ? wake_spans : full;
     queue->wake_fd = wake_fd;
     queue->storage = storage;

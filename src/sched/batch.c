@@ -99,12 +99,12 @@ static void run_apart(const struct batch_target *target, struct job *jobs, uint6
     uint64_t whole_ns = target->backend->run_within == NULL ? 0 : target->run_timeout_ns;
     for (struct job *job = jobs; job != NULL; job = job->next) {
         uint64_t now_ns = clock_ns();
-        uint64_t spent_ns = now_ns - started_ns;
-        struct backend_limits limits = limits_of(target, job->rows, whole_ns / ALONE_TIMEOUT_PART);
-        limits.run_ns = limits.run_ns > limits.least_ns ? limits.run_ns : limits.least_ns;
         if (job_end_if_dead(job, now_ns)) {
             continue;
         }
+        uint64_t spent_ns = now_ns - started_ns;
+        struct backend_limits limits = limits_of(target, job->rows, whole_ns / ALONE_TIMEOUT_PART);
+        limits.run_ns = limits.run_ns > limits.least_ns ? limits.run_ns : limits.least_ns;
         if (whole_ns != 0 && spent_ns + limits.least_ns > whole_ns) {
             job_end_unrun(job, JOB_EXPIRED, ERR_TIMEOUT,
                           "no time is left to run the request alone");

@@ -20,8 +20,9 @@ struct placement {
 };
 
 /*
- * Times a run of the model, which is warm, where it takes made-up inputs, and starts its runners where it may need some. The target
- * learns of the execution; it and the placement are not moved after. Blocking; any thread.
+ * Times a run of the model, which is warm, where it takes made-up inputs, and starts its runners where it
+ * may need some. The target learns of the execution; it and the placement are not moved after. Blocking; any
+ * thread.
  * `intra_op_threads` is what one run occupies. A model that processes of its own run is always pooled, with
  * a runner a process. ERR_NO_MEMORY, ERR_INTERNAL.
  */

@@ -257,6 +257,17 @@ static const struct span_stages alone = {.started_ns = 1,
                                          .ended_ns = 1};
 static const struct span_stages unrouted = {.started_ns = 1, .ended_ns = 1};
 
+/* Writes so many records and waits until all are sent, in one post each time. */
+static void send_portions(struct fixture *fixture, unsigned portions, unsigned records,
+                          const struct span_stages *stages)
+{
+    for (unsigned posts = 1; posts <= portions; posts++) {
+        write_stages(fixture, records, stages);
+        wait_for_posts(posts);
+        wait_until_sent(fixture);
+    }
+}
+
 /* Records are taken whole: of 14 spans that may wait, 12 do, and there is no room for the next record. */
 static void test_a_queue_without_room_is_sent_at_once(void **state)
 {
@@ -264,11 +275,7 @@ static void test_a_queue_without_room_is_sent_at_once(void **state)
     struct fixture fixture;
     set_up_with(&fixture, 200, BATCH_SPANS, BATCH_SPANS);
     assert_int_equal(start(&fixture, NEVER_NS, false), ERR_OK);
-    for (unsigned posts = 1; posts <= 5; posts++) {
-        write_stages(&fixture, 2, &alone);
-        wait_for_posts(posts);
-        wait_until_sent(&fixture);
-    }
+    send_portions(&fixture, 5, 2, &alone);
     otlp_stop(fixture.otlp, soon_ns());
     assert_int_equal(collector.posts, 5);
     assert_int_equal(collector.spans[4], 12);
@@ -285,11 +292,7 @@ static void test_a_ring_half_full_is_sent_at_once(void **state)
     set_up_with(&fixture, 200, MAX_SPANS, MAX_SPANS);
     fixture.batch_spans = MAX_SPANS;
     assert_int_equal(start(&fixture, NEVER_NS, false), ERR_OK);
-    for (unsigned posts = 1; posts <= 3; posts++) {
-        write_stages(&fixture, 31, &unrouted);
-        wait_for_posts(posts);
-        wait_until_sent(&fixture);
-    }
+    send_portions(&fixture, 3, 31, &unrouted);
     otlp_stop(fixture.otlp, soon_ns());
     assert_int_equal(span_queue_dropped(fixture.queue), 0);
     tear_down(&fixture);
