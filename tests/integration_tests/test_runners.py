@@ -16,6 +16,7 @@ import pytest
 from backends import ANSWER, FAKE_ECHO, POISON, QUESTION, fake_model
 from load import Load
 from onnxd_server import post_bytes, wait_for
+from otlp_collector import Collector
 
 pytestmark = pytest.mark.fake_backend
 
@@ -272,6 +273,21 @@ def test_a_full_queue_is_refused_at_once_and_recovers(slow):
         # The same connections go on.
         others[0].send(ASKED)
         assert others[0].read_response().json() == ANSWER
+
+
+def test_who_is_refused_has_waited_in_no_queue(slow):
+    """And its trace has no span of one."""
+    with Collector() as collector:
+        server = slow(env={"MAX_QUEUE_ROWS": "1", **collector.env()})
+        with connected(server, 3) as [first, second, third]:
+            occupy(server, first)
+            second.send(ASKED)
+            wait_for_metric(server, "onnxd_queue_rows", 1)
+            third.send(ASKED)
+            refused = third.read_response()
+            assert refused.status == 429
+            ours = [span for span in collector.wait_for_spans(3) if span.trace_id.hex() == refused["x-trace-id"]]
+            assert sorted(span.name for span in ours) == ["POST /invocations", "decode", "invocations"]
 
 
 def test_who_would_wait_too_long_is_refused_at_once(slow):

@@ -113,6 +113,26 @@ def test_an_endpoint_that_is_none(model, name, url):
     assert name in done.stderr and "http" in done.stderr
 
 
+@pytest.mark.parametrize("name, value, words", [
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1/?key=hidden", "without a query"),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "a=%0a", "cannot be sent"),
+    ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=%0a", "cannot be sent")])
+def test_what_cannot_be_sent_is_refused_by_its_name(model, name, value, words):
+    env = {"OTEL_ENABLED": "true", "PORT": "0", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", name: value}
+    done = run_onnxd("serve", str(model), fake=True, env=env)
+    assert done.returncode == 2
+    assert f"{name}: " in done.stderr and words in done.stderr and "hidden" not in done.stderr
+
+
+@pytest.mark.parametrize("env, name", [
+    ({"OTEL_SERVICE_NAME": "standard", "OTEL_RESOURCE_ATTRIBUTES": "service.name=listed"}, "standard"),
+    ({"OTEL_SERVICE_NAME": "standard", "SERVICE_NAME": "ours"}, "ours")])
+def test_the_service_has_a_standard_name_too(collector, start, model, env, name):
+    ask(start(model, fake=True, env=collector.env(**env)))
+    resource, = collector.wait_for_posts(1)[0].message.resource_spans
+    assert [each.value.string_value for each in resource.resource.attributes if each.key == "service.name"] == [name]
+
+
 def test_batches(collector, model):
     env = collector.env(OTEL_BSP_MAX_EXPORT_BATCH_SIZE="10", OTEL_BSP_SCHEDULE_DELAY="60000")
     with Server(model, fake=True, env=env) as server:
